@@ -1,0 +1,122 @@
+"""The intermediate representation: an int8 network as tensors and operators.
+
+Every activation is int8 in HWC order without a batch axis; a series (1-D) has H = 1 and a vector is
+1 x 1 x C. real = scale * (q - zero_point). Operators stand in execution order and name their tensors.
+Values are immutable: a pass returns a new graph.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+INT8_MIN, INT8_MAX = -128, 127
+
+Int8Array = npt.NDArray[np.int8]
+Int32Array = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """An int8 activation of shape height x width x channels, quantised per tensor."""
+
+    name: str
+    shape: tuple[int, int, int]
+    scale: float
+    zero_point: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements, which is also the number of bytes."""
+        height, width, channels = self.shape
+        return height * width * channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A sliding window: kernel, stride, dilation as (height, width); padding as (top, left, bottom, right)."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """What all operators have: a name for people, input tensors, one output tensor, the clamp of fused activations."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    clamp: tuple[int, int] = (INT8_MIN, INT8_MAX)  # of the output, in quantised units
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convolution(Operator):
+    """Convolution of any group count; depthwise when ``groups`` equals the input's channels.
+
+    ``weight`` is cout x kh x kw x (cin / groups), symmetric; ``weight_scale`` has cout entries (equal
+    ones if quantised per tensor). ``bias`` is int32 with scale input_scale * weight_scale, as in the
+    ONNX file: the input's zero point is not folded into it yet.
+    """
+
+    window: Window
+    weight: Int8Array = field(repr=False)
+    bias: Int32Array = field(repr=False)
+    weight_scale: FloatArray = field(repr=False)
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense(Operator):
+    """Matrix product with the input flattened in HWC order; ``weight`` is cout x (H * W * C)."""
+
+    weight: Int8Array = field(repr=False)
+    bias: Int32Array = field(repr=False)
+    weight_scale: FloatArray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Add(Operator):
+    """Sum of two tensors of equal shape, each with its own scale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxPool(Operator):
+    """Largest value under the window; padding never wins. Requantised if the scales differ."""
+
+    window: Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AveragePool(Operator):
+    """Mean under the window; a global mean has the input's size as kernel. Padding counts as real zeros if ``count_padding``."""
+
+    window: Window
+    count_padding: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relu(Operator):
+    """max(x, 0) that could not be fused; requantised if the scales differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A network: its tensors by name, its operators in execution order, its input and output."""
+
+    name: str
+    tensors: dict[str, Tensor]
+    operators: tuple[Operator, ...]
+    input: str
+    output: str
+
+    def with_operators(self, operators: tuple[Operator, ...]) -> "Graph":
+        """Return this graph with other operators; tensors that none of them uses are dropped."""
+        used = {self.input, self.output}
+        for operator in operators:
+            used.update(operator.inputs, (operator.output,))
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
+        return replace(self, tensors=tensors, operators=operators)
