@@ -1,0 +1,1 @@
+"""Thin adapters that put the search into other tools."""

@@ -1,0 +1,1 @@
+"""An int8 ONNX file in, measured firmware out. Knows nothing of training."""

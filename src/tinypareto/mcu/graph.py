@@ -35,7 +35,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A sliding window: kernel, stride, dilation as (height, width); padding as (top, left, bottom, right)."""
+    """A sliding window; pairs are (height, width), padding is (top, left, bottom, right)."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -45,7 +45,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """What all operators have: a name for people, input tensors, one output tensor, the clamp of fused activations."""
+    """What all operators have; ``clamp`` bounds the output and carries fused activations."""
 
     name: str
     inputs: tuple[str, ...]
@@ -92,7 +92,10 @@ class MaxPool(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragePool(Operator):
-    """Mean under the window; a global mean has the input's size as kernel. Padding counts as real zeros if ``count_padding``."""
+    """Mean under the window; a global mean has the input's size as kernel.
+
+    Padding counts as real zeros if ``count_padding``, else it is left out of the mean.
+    """
 
     window: Window
     count_padding: bool = False

@@ -1,0 +1,1 @@
+"""Other samplers behind the same command, one per file."""

@@ -1,0 +1,1 @@
+"""The search: arrays in, a suggestion out. Knows neither Optuna nor networks."""

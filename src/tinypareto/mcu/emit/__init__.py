@@ -1,0 +1,1 @@
+"""Graph and arena plan in, C text out."""

@@ -1,0 +1,1 @@
+"""The C library that generated projects link: real .c and .h files."""
