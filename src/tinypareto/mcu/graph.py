@@ -108,13 +108,19 @@ class Relu(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A network: its tensors by name, its operators in execution order, its input and output."""
+    """A network: its tensors by name, its operators in execution order, its input and output.
+
+    ``input_dims`` and ``output_dims`` are the shapes that the model's file uses, without the batch
+    axis: (C, H, W), (C, L) or (F,); empty means (C, H, W).
+    """
 
     name: str
     tensors: dict[str, Tensor]
     operators: tuple[Operator, ...]
     input: str
     output: str
+    input_dims: tuple[int, ...] = ()
+    output_dims: tuple[int, ...] = ()
 
     def with_operators(self, operators: tuple[Operator, ...]) -> "Graph":
         """Return this graph with other operators; tensors that none of them uses are dropped."""

@@ -1,0 +1,352 @@
+"""One ONNX node -> one operator of the intermediate representation, one function per kind of node."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, FloatArray, MaxPool, Relu, Window
+from tinypareto.mcu.onnx_values import (
+    Activation,
+    Dims,
+    Draft,
+    Node,
+    QuantizedConstant,
+    Shape,
+    Value,
+)
+
+
+def convert(node: Node) -> Value:
+    """Return what ``node`` makes of its inputs.
+
+    Raises:
+        UnsupportedModelError: If the operator, or the way in which the node uses it, is not supported.
+    """
+    converter = CONVERTERS.get(node.kind)
+    if converter is None:
+        node.refuse(f"supported operators are {', '.join(sorted(CONVERTERS))}.")
+    return converter(node)
+
+
+def _convolution(node: Node) -> Draft:
+    image, constant = node.image(0), node.weight(1)
+    weight = constant.values  # cout x cin/groups x kernel
+    if weight.ndim == 3:
+        weight = weight[:, :, None, :]
+    scale = _channel_scales(node, constant, channel_axis=0)
+    window = _window(node, image, kernel=weight.shape[2:])
+    operator = Convolution(
+        name=node.name,
+        inputs=(image.tensor.name,),
+        output="",
+        window=window,
+        weight=np.ascontiguousarray(weight.transpose(0, 2, 3, 1)),
+        bias=node.bias(2, image.tensor.scale * scale),
+        weight_scale=scale,
+        groups=int(node.attributes.get("group", 1)),
+    )
+    if weight.shape[1] * operator.groups != image.tensor.shape[2]:
+        node.refuse(f"{weight.shape[1]} channels x {operator.groups} groups do not match {image.dims}.")
+    shape = _output_shape(node, image, window, channels=len(weight))
+    return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
+
+
+def _gemm(node: Node) -> Draft:
+    plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
+    if any(node.attributes.get(key, value) != value for key, value in plain.items()):
+        node.refuse("alpha and beta must be 1 and transA 0; fold the factors into the weights.")
+    return _dense(node, transposed=bool(node.attributes.get("transB", 0)))
+
+
+def _dense(node: Node, *, transposed: bool = False) -> Draft:
+    vector, constant = node.activation(0), node.weight(1)
+    weight = constant.values if transposed else constant.values.T  # cout x cin
+    if len(vector.dims) != 1 or weight.ndim != 2 or weight.shape[1] != vector.dims[0]:
+        node.refuse(
+            f"{weight.shape[1:]} weights per output do not match the input {vector.dims}; flatten it."
+        )
+    scale = _channel_scales(node, constant, channel_axis=0 if transposed else 1)
+    height, width, channels = vector.tensor.shape
+    hwc_weight = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    product_scale = vector.tensor.scale * scale
+    operator = Dense(
+        name=node.name,
+        inputs=(vector.tensor.name,),
+        output="",
+        weight=np.ascontiguousarray(hwc_weight).reshape(weight.shape),
+        bias=node.bias(2, product_scale),
+        weight_scale=scale,
+    )
+    awaited = None if node.input(2) is not None else product_scale
+    outputs = len(weight)
+    return Draft(operator=operator, shape=(1, 1, outputs), dims=(outputs,), product_scale=awaited)
+
+
+def _add(node: Node) -> Draft:
+    for index in (0, 1):
+        product = node.input(index)
+        if isinstance(product, Draft) and product.product_scale is not None:
+            return _add_bias(node, product, product.product_scale, 1 - index)
+    first, second = node.activation(0), node.activation(1)
+    if first.dims != second.dims or first.tensor.shape != second.tensor.shape:
+        node.refuse(f"both inputs must have one shape, not {first.dims} and {second.dims}; do not broadcast.")
+    operator = Add(name=node.name, inputs=(first.tensor.name, second.tensor.name), output="")
+    return Draft(operator=operator, shape=first.tensor.shape, dims=first.dims)
+
+
+def _add_bias(node: Node, product: Draft, scale: FloatArray, bias_index: int) -> Draft:
+    """Take the constant that follows a matrix product (torch's Linear, not fused to Gemm) as its bias."""
+    assert isinstance(product.operator, Dense)
+    operator = replace(product.operator, bias=node.bias(bias_index, scale))
+    return replace(product, operator=operator, product_scale=None)
+
+
+def _max_pool(node: Node) -> Draft:
+    image = node.image(0)
+    window = _window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
+    return _pool(node, image, MaxPool(name=node.name, inputs=(image.tensor.name,), output="", window=window))
+
+
+def _average_pool(node: Node) -> Draft:
+    image = node.image(0)
+    window = _window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
+    count_padding = bool(node.attributes.get("count_include_pad", 0))
+    if any(window.padding) and not count_padding:
+        node.refuse("its divisor varies at the border; set count_include_pad or padding 0.")
+    operator = AveragePool(
+        name=node.name,
+        inputs=(image.tensor.name,),
+        output="",
+        window=window,
+        count_padding=count_padding,
+    )
+    return _pool(node, image, operator)
+
+
+def _pool(node: Node, image: Activation, operator: MaxPool | AveragePool) -> Draft:
+    window = operator.window
+    if any(pad >= _reach(window, side % 2) for side, pad in enumerate(window.padding)):
+        node.refuse(f"padding {window.padding} must be smaller than the window {window.kernel}.")
+    shape = _output_shape(node, image, window, channels=image.tensor.shape[2])
+    return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
+
+
+def _global_max_pool(node: Node) -> Draft:
+    image = node.image(0)
+    window = Window(kernel=image.tensor.shape[:2])
+    return _pool(node, image, MaxPool(name=node.name, inputs=(image.tensor.name,), output="", window=window))
+
+
+def _global_average_pool(node: Node) -> Draft:
+    rank = len(node.image(0).dims)
+    return _mean(node, axes=tuple(range(2, rank + 1)), keep=True)
+
+
+def _reduce_mean(node: Node) -> Draft:
+    given = node.array(1) if node.input(1) is not None else node.attributes.get("axes", ())
+    axes = tuple(int(axis) for axis in given)
+    return _mean(node, axes=axes, keep=bool(node.attributes.get("keepdims", 1)))
+
+
+def _mean(node: Node, *, axes: tuple[int, ...], keep: bool) -> Draft:
+    """Average over spatial axes; ``axes`` count the batch axis as 0, as the file does."""
+    image = node.image(0)
+    rank = len(image.dims) + 1
+    reduced = {axis % rank for axis in axes}
+    if not reduced or not reduced <= set(range(2, rank)):
+        node.refuse(f"it must average over spatial axes (2..{rank - 1}) only, not {sorted(reduced)}.")
+    height, width, channels = image.tensor.shape
+    kernel = (height if rank == 4 and 2 in reduced else 1, width if rank - 1 in reduced else 1)
+    operator = AveragePool(
+        name=node.name, inputs=(image.tensor.name,), output="", window=Window(kernel=kernel, stride=kernel)
+    )
+    shape = (height // kernel[0], width // kernel[1], channels)
+    kept = tuple(1 if axis in reduced else size for axis, size in enumerate(image.dims, start=1))
+    left = tuple(size for axis, size in enumerate(image.dims, start=1) if axis not in reduced)
+    return Draft(operator=operator, shape=shape, dims=kept if keep else left)
+
+
+def _relu(node: Node) -> Draft:
+    return _clamped(node, 0.0, math.inf)
+
+
+def _clip(node: Node) -> Draft:
+    low, high = (
+        float(node.array(index).reshape(())) if node.input(index) is not None else default
+        for index, default in ((1, -math.inf), (2, math.inf))
+    )
+    return _clamped(node, low, high)
+
+
+def _clamped(node: Node, low: float, high: float) -> Draft:
+    value = node.input(0)
+    if isinstance(value, Draft):  # clamping twice clamps the first clamp's bounds
+        bounds = [min(max(bound, low), high) for bound in (value.low, value.high)]
+        return replace(value, low=bounds[0], high=bounds[1], product_scale=None)
+    source = node.activation(0)
+    if low < 0.0:
+        node.refuse(f"a bound below 0 ({low:g}) needs a quantised layer right before it.")
+    operator = Relu(name=node.name, inputs=(source.tensor.name,), output="")
+    return Draft(operator=operator, shape=source.tensor.shape, dims=source.dims, low=low, high=high)
+
+
+def _reshape(node: Node) -> Value:
+    target = [int(size) for size in node.array(1)]
+    old = _batched(node)
+    if not node.attributes.get("allowzero", 0):
+        target = [old[axis] if size == 0 else size for axis, size in enumerate(target)]
+    rest = target[1:]
+    if rest.count(-1) == 1:
+        rest[rest.index(-1)] = math.prod(old[1:]) // -math.prod(rest)
+    return _with_dims(node, tuple(rest))
+
+
+def _flatten(node: Node) -> Value:
+    if node.attributes.get("axis", 1) != 1:
+        node.refuse("its axis must be 1, so that the batch stays apart.")
+    return _with_dims(node, (math.prod(_batched(node)[1:]),))
+
+
+def _squeeze(node: Node) -> Value:
+    old = _batched(node)
+    given = node.array(1) if node.input(1) is not None else node.attributes.get("axes")
+    if given is None:
+        node.refuse("it must name its axes, so that the batch stays apart.")
+    axes = {int(axis) % len(old) for axis in given}
+    return _with_dims(node, tuple(size for axis, size in enumerate(old) if axis not in axes | {0}))
+
+
+def _unsqueeze(node: Node) -> Value:
+    dims = list(_batched(node))
+    given = node.array(1) if node.input(1) is not None else node.attributes["axes"]
+    rank = len(dims) + len(given)
+    for axis in sorted(int(axis) % rank for axis in given):
+        dims.insert(axis, 1)
+    return _with_dims(node, tuple(dims[1:]))
+
+
+def _identity(node: Node) -> Value:
+    value = node.input(0)
+    return value if isinstance(value, Draft) else node.activation(0)
+
+
+def _batched(node: Node) -> Dims:
+    """Return the dims of input 0 with a batch of 1 before them."""
+    value = _identity(node)
+    assert isinstance(value, Activation | Draft)
+    return (1, *value.dims)
+
+
+def _with_dims(node: Node, dims: Dims) -> Value:
+    value = _identity(node)
+    assert isinstance(value, Activation | Draft)
+    if not dims or math.prod(dims) != math.prod(value.dims):
+        node.refuse(f"a sample of shape {value.dims} must keep its size, not become {dims}.")
+    return replace(value, dims=dims)
+
+
+def _channel_scales(node: Node, constant: QuantizedConstant, channel_axis: int) -> FloatArray:
+    """Return one scale per output channel from a scale per channel or per tensor."""
+    channels = constant.values.shape[channel_axis]
+    if constant.scale.size == 1:
+        return np.full(channels, constant.scale.reshape(-1)[0])
+    if constant.axis % constant.values.ndim != channel_axis or constant.scale.size != channels:
+        node.refuse("its weights must be quantised per tensor or per output channel.")
+    return constant.scale
+
+
+def _window(node: Node, image: Activation, kernel: tuple[int, ...]) -> Window:
+    spatial = len(image.dims) - 1
+    stride = _pair(node.attributes.get("strides", [1] * spatial), filler=1)
+    dilation = _pair(node.attributes.get("dilations", [1] * spatial), filler=1)
+    size = _pair(kernel, filler=1)
+    begin, end = _padding(node, image, size, stride, dilation)
+    window = Window(kernel=size, stride=stride, padding=(*begin, *end), dilation=dilation)
+    return _ceiled(node, image, window) if node.attributes.get("ceil_mode", 0) else window
+
+
+def _pair(values: Any, filler: int) -> tuple[int, int]:
+    """Return (height, width) of one or two spatial values; a series has height ``filler``."""
+    height, width = (filler, *(int(value) for value in values))[-2:]
+    return height, width
+
+
+def _padding(
+    node: Node,
+    image: Activation,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the padding before (top, left) and behind (bottom, right) the image."""
+    mode = bytes(node.attributes.get("auto_pad", b"NOTSET"))
+    if mode in {b"NOTSET", b"VALID"}:
+        pads = node.attributes.get("pads", []) if mode == b"NOTSET" else []
+        half = len(pads) // 2
+        return _pair((0, *pads[:half]), 0), _pair((0, *pads[half:]), 0)
+    total = [
+        max((math.ceil(size / step) - 1) * step + reach * (taps - 1) + 1 - size, 0)
+        for size, taps, step, reach in zip(image.tensor.shape[:2], kernel, stride, dilation, strict=True)
+    ]
+    small, large = [pad // 2 for pad in total], [pad - pad // 2 for pad in total]
+    begin, end = (small, large) if mode == b"SAME_UPPER" else (large, small)
+    return _pair(begin, 0), _pair(end, 0)
+
+
+def _ceiled(node: Node, image: Activation, window: Window) -> Window:
+    """Pad behind the image until rounding up and down agree; only a maximum stays the same then."""
+    behind = list(window.padding[2:])
+    for axis in (0, 1):
+        inside = image.tensor.shape[axis] + window.padding[axis]
+        steps, rest = divmod(inside + behind[axis] - _reach(window, axis), window.stride[axis])
+        if rest and (steps + 1) * window.stride[axis] < inside:  # else the window would see padding only
+            behind[axis] += window.stride[axis] - rest
+    if tuple(behind) != window.padding[2:] and node.kind != "MaxPool":
+        node.refuse("ceil_mode adds a partial window here; set ceil_mode=False.")
+    return replace(window, padding=(*window.padding[:2], behind[0], behind[1]))
+
+
+def _reach(window: Window, axis: int) -> int:
+    """Return how many positions the window spans, gaps of the dilation included."""
+    return window.dilation[axis] * (window.kernel[axis] - 1) + 1
+
+
+def _output_shape(node: Node, image: Activation, window: Window, channels: int) -> Shape:
+    sizes = []
+    for axis in (0, 1):
+        span = image.tensor.shape[axis] + window.padding[axis] + window.padding[axis + 2]
+        reach = _reach(window, axis)
+        if reach > span:
+            node.refuse(f"its window {window.kernel} is larger than the padded input {image.dims}.")
+        sizes.append((span - reach) // window.stride[axis] + 1)
+    return sizes[0], sizes[1], channels
+
+
+def _chw(shape: Shape, rank: int) -> Dims:
+    """Return the file's shape of an image or, at rank 2, of a series."""
+    height, width, channels = shape
+    return (channels, height, width) if rank == 3 else (channels, width)
+
+
+CONVERTERS: dict[str, Callable[[Node], Value]] = {
+    "Add": _add,
+    "AveragePool": _average_pool,
+    "Clip": _clip,
+    "Conv": _convolution,
+    "Dropout": _identity,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global_average_pool,
+    "GlobalMaxPool": _global_max_pool,
+    "Identity": _identity,
+    "MatMul": _dense,
+    "MaxPool": _max_pool,
+    "ReduceMean": _reduce_mean,
+    "Relu": _relu,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+}

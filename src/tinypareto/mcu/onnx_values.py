@@ -1,0 +1,151 @@
+"""What the values of an ONNX file are while it is read, and what one node knows.
+
+    Constant           a float or integer array
+    QuantizedConstant  an int8 weight or int32 bias with its scale
+    NetworkInput       the float input, before its QuantizeLinear
+    Activation         an int8 tensor, seen as the file sees it
+    Draft              an operator whose output still awaits its QuantizeLinear
+
+``dims`` is a value's shape in the file without the batch axis: channels first. A tensor's elements in
+C x H x W order, reshaped to ``dims``, are the value; so a reshape changes nothing but ``dims``.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.graph import FloatArray, Int32Array, Operator, Tensor
+
+Dims: TypeAlias = tuple[int, ...]
+Shape: TypeAlias = tuple[int, int, int]
+Constant: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedConstant:
+    """Integers with their scale: one entry, or one for each index along ``axis``."""
+
+    values: npt.NDArray[Any] = field(repr=False)
+    scale: FloatArray = field(repr=False)
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInput:
+    """The network's float input."""
+
+    name: str
+    dims: Dims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """An int8 tensor in the shape in which the file uses it."""
+
+    tensor: Tensor
+    dims: Dims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An operator whose output has a shape (H x W x C) and real bounds, but no scale yet.
+
+    ``product_scale`` is the scale of a dense layer's products as long as its bias is unknown.
+    """
+
+    operator: Operator
+    shape: Shape
+    dims: Dims
+    low: float = -math.inf
+    high: float = math.inf
+    product_scale: FloatArray | None = field(default=None, repr=False)
+
+
+Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node of the file: name, kind (ONNX operator type), attributes and inputs (None: left out)."""
+
+    name: str
+    kind: str
+    attributes: Mapping[str, Any]
+    inputs: tuple[Value | None, ...]
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise the error that names this node.
+
+        Raises:
+            UnsupportedModelError: Always.
+        """
+        raise UnsupportedModelError(f"Node '{self.name}' ({self.kind}) cannot be compiled: {reason}")
+
+    def input(self, index: int) -> Value | None:
+        """Return an input, or None where the node leaves it out."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def activation(self, index: int) -> Activation:
+        """Return an input that must be a quantised activation."""
+        value = self.input(index)
+        if not isinstance(value, Activation):
+            self.refuse(
+                f"input {index} must be a quantised activation; "
+                "put QuantizeLinear and DequantizeLinear before it (format QDQ)."
+            )
+        return value
+
+    def image(self, index: int) -> Activation:
+        """Return an activation seen as C x H x W or C x L."""
+        value = self.activation(index)
+        if not 2 <= len(value.dims) <= 3 or hwc_shape(value.dims) != value.tensor.shape:
+            self.refuse(
+                f"input {index} must be channels x height x width or channels x length as it was computed, "
+                f"not reshaped to {value.dims}; remove the reshape before it."
+            )
+        return value
+
+    def array(self, index: int) -> Constant:
+        """Return an input that must be a constant."""
+        value = self.input(index)
+        if not isinstance(value, np.ndarray):
+            self.refuse(f"input {index} must be a constant; export the model with fixed values there.")
+        return value
+
+    def weight(self, index: int) -> QuantizedConstant:
+        """Return an input that must be an int8 constant behind DequantizeLinear."""
+        value = self.input(index)
+        if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int8:
+            self.refuse("its weights must be int8 constants behind DequantizeLinear (weight_type=QInt8).")
+        return value
+
+    def bias(self, index: int, scale: FloatArray) -> Int32Array:
+        """Return an optional bias as int32 in steps of ``scale`` (cout)."""
+        value = self.input(index)
+        if value is None:
+            return np.zeros(len(scale), np.int32)
+        if isinstance(value, QuantizedConstant):
+            if value.values.dtype != np.int32 or not np.allclose(value.scale, scale, rtol=1e-4, atol=0.0):
+                self.refuse("its bias must be int32 with scale input scale x weight scale.")
+            return np.ascontiguousarray(value.values, np.int32)
+        steps = np.rint(self.array(index).reshape(-1) / scale)
+        if len(steps) != len(scale) or not (np.abs(steps) < 2.0**31).all():
+            self.refuse("its bias must have one entry per output, within 32 bits of input x weight scale.")
+        return steps.astype(np.int32)
+
+
+def hwc_shape(dims: Dims) -> Shape:
+    """Return the shape of the tensor for a value of the file: C x H x W, C x L or F.
+
+    Example:
+        >>> hwc_shape((3, 4, 5)), hwc_shape((3, 16)), hwc_shape((10,))
+        ((4, 5, 3), (1, 16, 3), (1, 1, 10))
+    """
+    channels, *spatial = dims
+    height, width = (1, 1, *spatial)[-2:]
+    return height, width, channels

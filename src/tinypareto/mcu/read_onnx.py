@@ -1,0 +1,256 @@
+"""Int8 ONNX file in QDQ format -> Graph.
+
+In this format every layer stands between DequantizeLinear and QuantizeLinear, so the layer's own node
+computes in float and the scales stand around it. Reading walks the nodes once, in order: a layer
+becomes a draft, the QuantizeLinear behind it gives the draft its scale and thereby makes it an operator.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no stubs
+
+from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.fixed_point import folded_bias
+from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Convolution, Dense, Graph, Operator, Tensor
+from tinypareto.mcu.onnx_operators import convert
+from tinypareto.mcu.onnx_values import (
+    Activation,
+    Constant,
+    Dims,
+    Draft,
+    NetworkInput,
+    Node,
+    QuantizedConstant,
+    Value,
+    hwc_shape,
+)
+
+QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a renamed graph output
+
+
+def read_onnx(path: str | Path) -> Graph:
+    """Return the network that an int8 QDQ file holds.
+
+    Layouts turn from channels first to HWC, a series becomes an image of height 1, weights follow.
+    uint8 activations become int8 exactly (zero point - 128).
+
+    Args:
+        path: Written by ``onnxruntime.quantization.quantize_static`` with ``QuantFormat.QDQ``, or
+            equal in structure. One float input, one float output, batch axis first.
+
+    Raises:
+        UnsupportedModelError: If the file is not such a network; the message names the node and its
+            operator, and what is supported.
+    """
+    model = _open(Path(path))
+    _check_format(model, Path(path))
+    return _Reader(model).read()
+
+
+class _Reader:
+    """One walk over a file's nodes."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.proto = model.graph
+        self.values: dict[str, Value] = {
+            constant.name: onnx.numpy_helper.to_array(constant) for constant in self.proto.initializer
+        }
+        self.tensors: dict[str, Tensor] = {}
+        self.operators: list[Operator] = []
+
+    def read(self) -> Graph:
+        source = self._network_input()
+        self.values[source.name] = source
+        for proto in self.proto.node:
+            self._read_node(proto)
+        result = self._network_output()
+        if source.name not in self.tensors:
+            raise UnsupportedModelError(
+                f"Input '{source.name}' is never quantised; put QuantizeLinear behind it."
+            )
+        return Graph(
+            name=self.proto.name,
+            tensors=self.tensors,
+            operators=tuple(self.operators),
+            input=source.name,
+            output=result.tensor.name,
+            input_dims=source.dims,
+            output_dims=result.dims,
+        )
+
+    def _network_input(self) -> NetworkInput:
+        inputs = [value for value in self.proto.input if value.name not in self.values]
+        if len(inputs) != 1:
+            names = ", ".join(value.name for value in inputs) or "none"
+            raise UnsupportedModelError(
+                f"The network must have one input, not {names}; merge or remove them."
+            )
+        return NetworkInput(name=inputs[0].name, dims=_static_dims(inputs[0]))
+
+    def _network_output(self) -> Activation:
+        names = [value.name for value in self.proto.output]
+        if len(names) != 1:
+            raise UnsupportedModelError(
+                f"The network must have one output, not {', '.join(names)}; keep one."
+            )
+        value = self.values.get(names[0])
+        if not isinstance(value, Activation):
+            raise UnsupportedModelError(
+                f"Output '{names[0]}' must come from a quantised layer; quantise the last layer too, "
+                "or leave it out of the exported model."
+            )
+        return value
+
+    def _read_node(self, proto: onnx.NodeProto) -> None:
+        node = Node(
+            name=proto.name or proto.output[0],
+            kind=proto.op_type,
+            attributes={item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute},
+            inputs=tuple(self._value(proto, name) if name else None for name in proto.input),
+        )
+        used = {name for other in self.proto.node for name in other.input}
+        if any(name in used for name in proto.output[1:]):
+            node.refuse("only its first output is supported; do not use the others.")
+        if node.kind == "Constant":
+            value: Value = onnx.numpy_helper.to_array(node.attributes["value"])
+        elif node.kind == "QuantizeLinear":
+            value = self._quantize(node, wanted=proto.input[0])
+        elif node.kind == "DequantizeLinear":
+            value = _dequantize(node)
+        else:
+            value = convert(node)
+        self.values[proto.output[0]] = value
+
+    def _value(self, proto: onnx.NodeProto, name: str) -> Value:
+        if name not in self.values:
+            raise UnsupportedModelError(
+                f"Node '{proto.name}' ({proto.op_type}) reads '{name}', which no earlier node computes; "
+                "sort the file's nodes with onnx.checker's help."
+            )
+        return self.values[name]
+
+    def _quantize(self, node: Node, wanted: str) -> Activation:
+        """Give a draft, or the network's input, the scale that turns it into a tensor."""
+        source = node.input(0)
+        scale, zero_point = _activation_parameters(node)
+        if isinstance(source, Activation):
+            if (source.tensor.scale, source.tensor.zero_point) != (scale, zero_point):
+                node.refuse("it rescales a tensor without an operator; give both sides the same scale.")
+            return source
+        if isinstance(source, NetworkInput):
+            name, shape = source.name, hwc_shape(source.dims)
+        elif isinstance(source, Draft):
+            name, shape = wanted.removesuffix(QUANTIZED_SUFFIX), source.shape
+        else:
+            node.refuse("a constant must be stored as int8 already; quantise the model statically.")
+        known = self.tensors.get(name)
+        tensor = Tensor(name=name, shape=shape, scale=scale, zero_point=zero_point)
+        if known not in {None, tensor}:
+            node.refuse(f"'{name}' is quantised twice with different scales; quantise it once.")
+        if known is None and isinstance(source, Draft):
+            self.operators.append(self._finished(source, tensor))
+        self.tensors[name] = tensor
+        return Activation(tensor=tensor, dims=source.dims)
+
+    def _finished(self, draft: Draft, output: Tensor) -> Operator:
+        taken = {operator.name for operator in self.operators}
+        name = next(name for name in _variants(draft.operator.name) if name not in taken)
+        low, high = (
+            int(np.clip(np.rint(bound / output.scale) + output.zero_point, INT8_MIN, INT8_MAX))
+            for bound in (draft.low, draft.high)
+        )
+        operator = replace(draft.operator, name=name, output=output.name, clamp=(low, high))
+        if isinstance(operator, Convolution | Dense):
+            folded_bias(operator, self.tensors[operator.inputs[0]].zero_point)  # refuses an overflow
+        return operator
+
+
+def _variants(name: str) -> Iterator[str]:
+    """Yield name, name_2, name_3, ...: a layer that is quantised in two ways becomes two operators."""
+    yield name
+    number = 2
+    while True:
+        yield f"{name}_{number}"
+        number += 1
+
+
+def _open(path: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"{path} cannot be read as ONNX ({error}); pass an int8 .onnx file."
+        ) from error
+    if not model.graph.node:
+        raise UnsupportedModelError(f"{path} holds no ONNX network; pass an int8 .onnx file.")
+    return model
+
+
+def _check_format(model: onnx.ModelProto, path: Path) -> None:
+    kinds = {node.op_type for node in model.graph.node}
+    if not kinds.isdisjoint({"QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger"}):
+        raise UnsupportedModelError(
+            f"{path} must be in QDQ format, not with integer operators; "
+            "quantise with quant_format=QuantFormat.QDQ."
+        )
+    if "QuantizeLinear" not in kinds:
+        raise UnsupportedModelError(
+            f"{path} is not quantised; run onnxruntime's quantize_static with QuantFormat.QDQ and int8 first."
+        )
+
+
+def _static_dims(value: onnx.ValueInfoProto) -> Dims:
+    """Return an input's shape without its batch axis, which alone may be open.
+
+    Raises:
+        UnsupportedModelError: If the input is not float32 or another axis is open.
+    """
+    tensor = value.type.tensor_type
+    dims = tuple(dim.dim_value for dim in tensor.shape.dim)
+    if tensor.elem_type != onnx.TensorProto.FLOAT or not 2 <= len(dims) <= 4 or min(dims[1:]) < 1:
+        raise UnsupportedModelError(
+            f"Input '{value.name}' must be float32 of a fixed shape batch x C x H x W, batch x C x L or "
+            f"batch x F, not {onnx.helper.printable_type(value.type)}; export with only the batch axis dynamic."
+        )
+    return dims[1:]
+
+
+def _activation_parameters(node: Node) -> tuple[float, int]:
+    """Return scale and int8 zero point of a QuantizeLinear or DequantizeLinear of an activation."""
+    scale = node.array(1)
+    zero_point = node.array(2) if node.input(2) is not None else np.zeros((), np.uint8)
+    if zero_point.dtype not in {np.dtype(np.int8), np.dtype(np.uint8)}:
+        node.refuse(f"activations must be int8 or uint8, not {zero_point.dtype}; use activation_type=QInt8.")
+    if (
+        scale.size != 1
+        or zero_point.size != 1
+        or not np.isfinite(scale).all()
+        or float(scale.reshape(())) <= 0
+    ):
+        node.refuse("activations must be quantised per tensor with one scale above 0.")
+    offset = 128 if zero_point.dtype == np.uint8 else 0
+    return float(scale.reshape(())), int(zero_point.reshape(())) - offset
+
+
+def _dequantize(node: Node) -> Value:
+    source = node.input(0)
+    if isinstance(source, np.ndarray):
+        return _quantized_constant(node, source)
+    scale, zero_point = _activation_parameters(node)
+    tensor = node.activation(0).tensor
+    if (tensor.scale, tensor.zero_point) != (scale, zero_point):
+        node.refuse("it must have the scale and zero point of the QuantizeLinear before it.")
+    return node.activation(0)
+
+
+def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant:
+    if values.dtype not in {np.dtype(np.int8), np.dtype(np.int32)}:
+        node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
+    if node.input(2) is not None and node.array(2).any():
+        node.refuse("weights must be symmetric (zero point 0); quantise with WeightSymmetric=True.")
+    scale = np.asarray(node.array(1), np.float64)
+    return QuantizedConstant(values=values, scale=scale, axis=int(node.attributes.get("axis", 1)))

@@ -1,0 +1,166 @@
+"""Graph, input -> output in exact integers: the specification of every kernel.
+
+Slow and obvious on purpose. The generated C gives the same bytes; onnxruntime, which rescales in float,
+may differ by one step per operator.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from tinypareto.errors import DataError, ShapeError
+from tinypareto.mcu.fixed_point import (
+    fixed_point,
+    folded_bias,
+    output_multiplier,
+    pair_multiplier,
+    requantize,
+    requantize_sum,
+)
+from tinypareto.mcu.graph import (
+    INT8_MAX,
+    INT8_MIN,
+    Add,
+    AveragePool,
+    Convolution,
+    Dense,
+    Graph,
+    Int8Array,
+    MaxPool,
+    Operator,
+    Relu,
+    Window,
+)
+
+Int64Array = npt.NDArray[np.int64]
+Float32Array = npt.NDArray[np.float32]
+
+
+def run_reference(graph: Graph, inputs: Int8Array) -> Int8Array:
+    """Return the network's output, n x Ho x Wo x Co, for quantised inputs, n x H x W x C.
+
+    Raises:
+        ShapeError: If the inputs do not have the shape of the graph's input.
+    """
+    return run_reference_tensors(graph, inputs)[graph.output]
+
+
+def run_reference_tensors(graph: Graph, inputs: Int8Array) -> dict[str, Int8Array]:
+    """Return every tensor of the network by name, each n x H x W x C.
+
+    Raises:
+        ShapeError: If the inputs are not int8 of the shape of the graph's input.
+    """
+    shape = graph.tensors[graph.input].shape
+    if inputs.dtype != np.int8 or inputs.shape[1:] != shape:
+        raise ShapeError(
+            f"Inputs must be int8 of shape n x {' x '.join(map(str, shape))}, got {inputs.dtype} of shape "
+            f"{inputs.shape}; pass what quantize_input returns."
+        )
+    tensors = {graph.input: inputs}
+    for operator in graph.operators:
+        sources = [tensors[name].astype(np.int64) for name in operator.inputs]
+        tensors[operator.output] = _run(graph, operator, sources)
+    return tensors
+
+
+def quantize_input(graph: Graph, values: npt.ArrayLike) -> Int8Array:
+    """Return the network's int8 input, n x H x W x C, from floats in the layout of the ONNX file.
+
+    Args:
+        graph: As read from the file.
+        values: n x C x H x W, n x C x L or n x F, whichever the file takes. Rounded to the nearest
+            step, halves to even, in float32: bit for bit what QuantizeLinear computes.
+
+    Raises:
+        ShapeError: If the shape is not the file's.
+        DataError: If a value is not finite.
+
+    Source: ONNX operator specification, QuantizeLinear.
+    """
+    tensor = graph.tensors[graph.input]
+    height, width, channels = tensor.shape
+    array = np.asarray(values, dtype=np.float32)
+    dims = graph.input_dims or (channels, height, width)
+    if array.shape[1:] != dims or array.ndim != len(dims) + 1:
+        raise ShapeError(
+            f"The network takes n x {' x '.join(map(str, dims))} values, got shape {array.shape}; "
+            "pass a batch in the ONNX file's own layout."
+        )
+    if not np.isfinite(array).all():
+        raise DataError("Every input value must be finite, got nan or inf; clean the data first.")
+    hwc = array.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    steps = np.rint(hwc / np.float32(tensor.scale)) + tensor.zero_point
+    quantized: Int8Array = np.clip(steps, INT8_MIN, INT8_MAX).astype(np.int8)
+    return quantized
+
+
+def dequantize_output(graph: Graph, outputs: Int8Array) -> Float32Array:
+    """Return real outputs in the layout of the ONNX file, n x its output's dims, from n x H x W x C."""
+    tensor = graph.tensors[graph.output]
+    height, width, channels = tensor.shape
+    real = (outputs.astype(np.int32) - tensor.zero_point) * np.float32(tensor.scale)
+    dims = graph.output_dims or (channels, height, width)
+    return real.astype(np.float32).transpose(0, 3, 1, 2).reshape(-1, *dims)
+
+
+def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Array:
+    source = graph.tensors[operator.inputs[0]]
+    output = graph.tensors[operator.output]
+    if isinstance(operator, Add):
+        centred = [
+            x - graph.tensors[name].zero_point for x, name in zip(sources, operator.inputs, strict=True)
+        ]
+        pair = pair_multiplier(graph, operator)
+        return requantize_sum(centred[0], centred[1], pair, output.zero_point, *operator.clamp)
+    (x,) = sources
+    if isinstance(operator, Convolution):
+        acc = _convolve(operator, x, source.zero_point)
+    elif isinstance(operator, Dense):
+        acc = _product(x.reshape(len(x), 1, 1, -1), operator.weight)
+        acc = acc + folded_bias(operator, source.zero_point)
+    elif isinstance(operator, MaxPool):
+        acc = np.maximum.reduce(list(_taps(x, operator.window, INT8_MIN))) - source.zero_point
+    elif isinstance(operator, AveragePool):
+        acc = np.add.reduce(list(_taps(x - source.zero_point, operator.window, 0)))
+    elif isinstance(operator, Relu):
+        acc = np.maximum(x - source.zero_point, 0)
+    else:
+        raise TypeError(f"no reference for {type(operator).__name__}")
+    multiplier, shift = fixed_point(output_multiplier(graph, operator))
+    return requantize(acc, multiplier, shift, output.zero_point, *operator.clamp)
+
+
+def _convolve(operator: Convolution, x: Int64Array, zero_point: int) -> Int64Array:
+    """Return the accumulators n x ho x wo x cout; borders are filled with the input's zero point."""
+    groups = operator.groups
+    cout, kernel_height, kernel_width, _ = operator.weight.shape
+    by_group = operator.weight.reshape(groups, cout // groups, kernel_height * kernel_width, -1)
+    parts = []
+    for group, part in enumerate(np.split(x, groups, axis=-1)):
+        taps = _taps(part, operator.window, zero_point)
+        parts.append(np.add.reduce([_product(tap, by_group[group, :, i]) for i, tap in enumerate(taps)]))
+    acc: Int64Array = np.concatenate(parts, axis=-1) + folded_bias(operator, zero_point)
+    return acc
+
+
+def _product(x: Int64Array, weight: Int8Array) -> Int64Array:
+    """Return x @ weight.T; in float64, which holds these integers exactly and is fast."""
+    return (x.astype(np.float64) @ weight.astype(np.float64).T).astype(np.int64)
+
+
+def _taps(x: Int64Array, window: Window, fill: int) -> Iterator[Int64Array]:
+    """Walk over the window's positions in row order.
+
+    Yields:
+        The values under one position, n x ho x wo x c; outside the image they are ``fill``.
+    """
+    top, left, bottom, right = window.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=fill)
+    reach = [step * (size - 1) for step, size in zip(window.dilation, window.kernel, strict=True)]
+    height, width = padded.shape[1] - reach[0], padded.shape[2] - reach[1]
+    for row in range(window.kernel[0]):
+        for column in range(window.kernel[1]):
+            y, x_ = row * window.dilation[0], column * window.dilation[1]
+            yield padded[:, y : y + height : window.stride[0], x_ : x_ + width : window.stride[1]]
