@@ -1,0 +1,229 @@
+"""The search as a sampler for any Optuna 5 study.
+
+Directions are turned here, so that the search minimises; constraints come from ``trial.constraints``
+(kept at <= 0). The sampler has no state but its settings: what a trial is given follows from the study's
+trials, the seed and the trial's number. So a study that was killed goes on as if nothing had
+happened, and threads or processes share a study without sharing a sampler.
+
+Two things are written to a trial's system attributes, as JSON in pieces that fit every storage:
+
+    tinypareto:parameters:0, 1, ...   the whole vector, before the first of its parameters is stored, so that
+                                      other workers see where this trial is heading
+    tinypareto:suggestion:0, 1, ...   why: origin, policy, path, prediction, reward (``read_suggestion``)
+"""
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.search_space import intersection_search_space
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from tinypareto.errors import ConfigError
+from tinypareto.search.history import History, Suggestion
+from tinypareto.search.suggest import SearchConfig, suggest
+from tinypareto.space import Space
+
+Matrix = npt.NDArray[np.float64]
+
+PARAMETERS_KEY = "tinypareto:parameters"
+SUGGESTION_KEY = "tinypareto:suggestion"
+ATTRIBUTE_LENGTH = 2045  # what an Optuna RDB storage keeps of one attribute
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class ARSSampler(BaseSampler):
+    """Multi-objective Bayesian optimisation whose acquisition is maximised by policies trained with ARS.
+
+    The first trials follow a Latin hypercube. Without ``search_space`` the sampler learns the space from
+    finished trials, so the very first one is random; with it the hypercube begins at trial 0. Parameters
+    outside the known space (conditional ones, changed ranges) are drawn at random.
+
+    Args:
+        seed: Of everything random, at least 0. Two studies with the same seed and the same objective get
+            the same points. None draws a seed, which ``seed`` tells.
+        preset: "default" or "poster".
+        search_space: Parameters and distributions, if known beforehand.
+        n_startup_trials: Size of the Latin hypercube; None leaves it to the preset.
+        config: Settings that replace the preset's.
+
+    Raises:
+        ConfigError: If the preset does not exist or a setting is out of range.
+        SpaceError: If ``search_space`` is empty.
+
+    Example:
+        >>> import optuna
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> study = optuna.create_study(directions=["minimize", "minimize"], sampler=ARSSampler(seed=0))
+        >>> study.optimize(lambda t: (t.suggest_float("x", 0, 1) ** 2, 1 - t.params["x"]), n_trials=7)
+        >>> len(study.trials)
+        7
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        preset: str = "default",
+        search_space: Mapping[str, BaseDistribution] | None = None,
+        n_startup_trials: int | None = None,
+        config: SearchConfig | None = None,
+    ) -> None:
+        if seed is not None and seed < 0:
+            raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+        self.config = SearchConfig.preset(preset) if config is None else config
+        if n_startup_trials is not None:
+            self.config = dataclasses.replace(self.config, n_startup=n_startup_trials)
+        self.search_space = None if search_space is None else dict(search_space)
+        if self.search_space is not None:
+            Space(self.search_space)  # refused here rather than in the first trial
+
+    def reseed_rng(self) -> None:
+        """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the given space or, without one, what all completed trials have in common."""
+        if self.search_space is not None:
+            return dict(self.search_space)
+        return intersection_search_space(study.get_trials(deepcopy=False))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the suggestion for one trial; the one already published if the trial is taken up again."""
+        if not search_space:
+            return {}
+        space = Space(search_space)
+        published = _published(trial, search_space)
+        if space.contains(published):
+            return published
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        suggestion = suggest(
+            space,
+            _history(space, search_space, others, study.directions),
+            _pending(space, search_space, others),
+            self.config,
+            seed=self.seed,
+            trial_number=trial.number,
+        )
+        _publish(study, trial, search_space, suggestion)
+        return suggestion.parameters
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return a uniform value that depends on seed, trial number and parameter name alone."""
+        space = Space({param_name: param_distribution})
+        rng = np.random.default_rng([self.seed, trial.number, zlib.crc32(param_name.encode())])
+        return space.decode(space.from_shares(rng.random((1, space.n_free)))[0])[param_name]
+
+
+def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:
+    """Return why a trial got its parameters, or None if this sampler did not choose them.
+
+    The keys are ``origin``, ``policy``, ``path`` (points of the unit cube, start first), ``mean`` and
+    ``std`` (in the objectives' units and directions), ``reward`` and ``feasibility``; what does not apply
+    is None or empty.
+    """
+    text = _read_chunks(trial, SUGGESTION_KEY)
+    return None if text is None else json.loads(text)
+
+
+def _history(
+    space: Space,
+    search_space: Mapping[str, BaseDistribution],
+    trials: Sequence[FrozenTrial],
+    directions: Sequence[StudyDirection],
+) -> History:
+    finished = [t for t in trials if t.state in FINISHED]
+    known = [(t, _parameters(t, search_space)) for t in finished]
+    usable = [(t, p) for t, p in known if space.contains(p)]
+    keys = sorted({key for t, _ in usable if t.state == TrialState.COMPLETE for key in t.constraints})
+    signs = _signs(directions)
+    failed = np.full(len(signs), np.nan)
+    values = [signs * t.values if t.state == TrialState.COMPLETE else failed for t, _ in usable]
+    # A constraint that a trial did not report is kept, as Optuna has it.
+    violations = [[t.constraints.get(key, 0.0) for key in keys] for t, _ in usable]
+    return History(
+        numbers=np.array([t.number for t, _ in usable], dtype=np.int64),
+        points=_points(space, [p for _, p in usable]),
+        values=np.array(values).reshape(-1, len(signs)),
+        violations=np.array(violations, dtype=np.float64).reshape(len(usable), len(keys)),
+    )
+
+
+def _pending(
+    space: Space, search_space: Mapping[str, BaseDistribution], trials: Sequence[FrozenTrial]
+) -> Matrix:
+    running = [_parameters(t, search_space) for t in trials if t.state == TrialState.RUNNING]
+    return _points(space, [p for p in running if space.contains(p)])
+
+
+def _points(space: Space, parameters: Sequence[Mapping[str, Any]]) -> Matrix:
+    return np.array([space.encode(p) for p in parameters]).reshape(-1, space.n_columns)
+
+
+def _signs(directions: Sequence[StudyDirection]) -> Matrix:
+    return np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions])
+
+
+def _parameters(trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    """Return what is known of a trial's parameters: stored, else enqueued, else published."""
+    enqueued = trial.system_attrs.get("fixed_params", {})
+    return {**_published(trial, search_space), **enqueued, **trial.params}
+
+
+def _published(trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    text = _read_chunks(trial, PARAMETERS_KEY)
+    internal = {} if text is None else json.loads(text)
+    try:
+        return {
+            name: distribution.to_external_repr(internal[name])
+            for name, distribution in search_space.items()
+            if name in internal
+        }
+    except IndexError:  # a category that the space has no longer
+        return {}
+
+
+def _publish(
+    study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution], suggestion: Suggestion
+) -> None:
+    internal = {name: search_space[name].to_internal_repr(v) for name, v in suggestion.parameters.items()}
+    _write_chunks(study, trial, PARAMETERS_KEY, internal)
+    _write_chunks(study, trial, SUGGESTION_KEY, _reasons(suggestion, _signs(study.directions)))
+
+
+def _reasons(suggestion: Suggestion, signs: Matrix) -> dict[str, Any]:
+    mean = suggestion.mean * signs if len(suggestion.mean) else suggestion.mean
+    return {
+        "origin": suggestion.origin,
+        "policy": suggestion.policy,
+        "path": [[round(x, 4) for x in point] for point in suggestion.path.tolist()],
+        "mean": [float(f"{v:.6g}") for v in mean],
+        "std": [float(f"{v:.6g}") for v in suggestion.std],
+        "reward": suggestion.reward,
+        "feasibility": suggestion.feasibility,
+    }
+
+
+def _write_chunks(study: Study, trial: FrozenTrial, key: str, value: dict[str, Any]) -> None:
+    text = json.dumps(value, separators=(",", ":"))
+    for i, start in enumerate(range(0, len(text), ATTRIBUTE_LENGTH)):
+        piece = text[start : start + ATTRIBUTE_LENGTH]
+        study._storage.set_trial_system_attr(trial._trial_id, f"{key}:{i}", piece)
+
+
+def _read_chunks(trial: FrozenTrial, key: str) -> str | None:
+    pieces: list[str] = []
+    while (name := f"{key}:{len(pieces)}") in trial.system_attrs:
+        pieces.append(trial.system_attrs[name])
+    return "".join(pieces) or None

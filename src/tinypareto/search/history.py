@@ -1,0 +1,88 @@
+"""What the search is given and what it hands back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinypareto.errors import ShapeError
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Finished evaluations, in any order.
+
+    An evaluation with a value or violation that is not finite has failed: nothing is learnt from it but
+    that the point is not to be suggested again.
+
+    Attributes:
+        numbers: Trial numbers, n, all different.
+        points: Where was evaluated, n x d, in the unit cube.
+        values: Objective values, n x m, minimised; NaN where the evaluation failed.
+        violations: Constraint violations, n x c, kept at <= 0; c may be 0.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    points: Matrix
+    values: Matrix
+    violations: Matrix
+
+    def __post_init__(self) -> None:
+        shapes = [np.shape(a) for a in (self.numbers, self.points, self.values, self.violations)]
+        n = len(self.numbers)
+        if [len(s) for s in shapes] != [1, 2, 2, 2] or any(s[0] != n for s in shapes) or shapes[2][1] == 0:
+            raise ShapeError(
+                "A history needs numbers n, points n x d, values n x m with m >= 1 and violations n x c, "
+                f"got {shapes}; use violations of shape (n, 0) where there are no constraints."
+            )
+        if len(np.unique(self.numbers)) != n:
+            raise ShapeError(
+                f"Trial numbers must all be different, got {self.numbers.tolist()}; "
+                "number the evaluations in the order in which they were started."
+            )
+
+    def usable(self) -> "History":
+        """Return the evaluations that succeeded, sorted by trial number."""
+        finite = np.isfinite(self.values).all(axis=1) & np.isfinite(self.violations).all(axis=1)
+        order = np.flatnonzero(finite)[np.argsort(self.numbers[finite], kind="stable")]
+        return History(
+            numbers=self.numbers[order],
+            points=self.points[order],
+            values=self.values[order],
+            violations=self.violations[order],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """The next point to evaluate and why.
+
+    Attributes:
+        parameters: Names and values, of the space's types.
+        point: The same in the unit cube, d.
+        origin: "latin hypercube", "policy", or "unseen point" where the policies only led to known points.
+        policy: Which policy proposed the point, or None.
+        path: The policy's walk, (moves + 1) x d, from its start to its last move; empty (0 x d) without one.
+        mean: Predicted objective values, m, in the units of the history; empty without a model.
+        std: Their standard deviations, m.
+        reward: The reward of the point; None without a model.
+        feasibility: Predicted probability that every constraint is kept; None without a model.
+    """
+
+    parameters: dict[str, Any]
+    point: Matrix
+    origin: str
+    policy: int | None
+    path: Matrix
+    mean: Matrix
+    std: Matrix
+    reward: float | None
+    feasibility: float | None
+
+    @property
+    def start(self) -> Matrix | None:
+        """Where the policy started, d, or None."""
+        return self.path[0] if len(self.path) else None

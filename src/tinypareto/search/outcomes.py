@@ -1,0 +1,86 @@
+"""Observed objectives and constraints <-> the standardised outputs that the Gaussian processes see.
+
+Objectives of a deployment span 1e-2 (an error) to 1e9 (FLOPs), and sizes change by decades within one
+study. Each transformation is monotone, so fronts and limits keep their meaning:
+
+    objective, all values positive, largest > 20 x smallest:  log
+    constraint:  sign(v) log(1 + |v| / median|v|), which keeps 0 at 0 and tames far violations
+    then: subtract the mean, divide by the standard deviation
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+LOG_RATIO = 20.0  # below a factor of 20 a logarithm changes the shape too little to matter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """Observations of m objectives and c constraints in standardised units, and the way back.
+
+    Attributes:
+        targets: n x (m + c), objectives first.
+        logarithmic: m, which objectives are modelled on a log scale.
+        means: m + c, subtracted after the transformation.
+        scales: m + c, divided by.
+    """
+
+    targets: Matrix
+    logarithmic: npt.NDArray[np.bool_]
+    means: Matrix
+    scales: Matrix
+
+    @property
+    def n_objectives(self) -> int:
+        """The number m of objectives."""
+        return len(self.logarithmic)
+
+    @property
+    def limits(self) -> Matrix:
+        """The standardised value, c, up to which each constraint is kept."""
+        return -self.means[self.n_objectives :] / self.scales[self.n_objectives :]
+
+    def objective_units(self, mean: Matrix, std: Matrix) -> tuple[Matrix, Matrix]:
+        """Turn standardised predictions, m each, into mean and standard deviation in the user's units.
+
+        A prediction on a log scale is log-normal, so its moments are
+        exp(mu + s^2 / 2) and that times sqrt(exp(s^2) - 1).
+        """
+        m = self.n_objectives
+        centre = mean * self.scales[:m] + self.means[:m]
+        spread = std * self.scales[:m]
+        # 50: an untrained model may span hundreds of decades, and a report must not overflow
+        bounded = np.minimum(np.square(spread), 50.0)
+        log_mean = np.exp(np.where(self.logarithmic, centre, 0.0) + bounded / 2.0)
+        return (
+            np.where(self.logarithmic, log_mean, centre),
+            np.where(self.logarithmic, log_mean * np.sqrt(np.expm1(bounded)), spread),
+        )
+
+
+def standardise(values: Matrix, violations: Matrix) -> Outcomes:
+    """Return the outputs to model.
+
+    Args:
+        values: Objective values, n x m, finite, minimised.
+        violations: Constraint violations, n x c, finite, kept at <= 0.
+    """
+    logarithmic = (values > 0).all(axis=0) & (values.max(axis=0) > LOG_RATIO * values.min(axis=0))
+    logged = np.log(np.where(logarithmic, values, 1.0))
+    raw = np.concatenate([np.where(logarithmic, logged, values), _signed_log(violations)], axis=1)
+    means = raw.mean(axis=0)
+    deviations = raw.std(axis=0)
+    # A constant output has deviation 0 or, through rounding, almost 0.
+    constant = deviations <= 1e-12 * np.maximum(1.0, np.abs(means))
+    scales = np.where(constant, 1.0, deviations)
+    return Outcomes(targets=(raw - means) / scales, logarithmic=logarithmic, means=means, scales=scales)
+
+
+def _signed_log(violations: Matrix) -> Matrix:
+    middle = np.median(np.abs(violations), axis=0) if len(violations) else np.ones(violations.shape[1])
+    unit = np.where(middle > 0, middle, 1.0)
+    return np.sign(violations) * np.log1p(np.abs(violations) / unit)

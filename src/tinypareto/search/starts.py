@@ -1,0 +1,72 @@
+"""Where the competing policies start: the centres of L clusters of the best observed points."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.vq import kmeans2
+
+from tinypareto.front import feasible_rows, front_ranks
+
+Matrix = npt.NDArray[np.float64]
+
+
+def promising_points(points: Matrix, values: Matrix, violations: Matrix, least: int) -> Matrix:
+    """Return the observed points worth searching around.
+
+    That is the feasible Pareto front. If it holds fewer than ``least`` different points (always so
+    with one objective), next layers are added until it does; infeasible points come last, by the sum of
+    their violations, each divided by the largest one.
+
+    Args:
+        points: Observed points, n x d.
+        values: Objective values, n x m, minimised.
+        violations: Constraint violations, n x c, kept at <= 0.
+        least: Wanted number of different points.
+
+    Returns:
+        Different points, at least one and at most n, x d.
+    """
+    layer = _layers(values, violations)
+    for last in np.unique(layer):
+        chosen = np.unique(points[layer <= last], axis=0)
+        if len(chosen) >= least:
+            break
+    return chosen
+
+
+def starting_points(
+    points: Matrix, values: Matrix, violations: Matrix, n_starts: int, rng: np.random.Generator
+) -> Matrix:
+    """Return the starts of the policies, n_starts x d: k-means centres in the parameter space.
+
+    With one objective, or fewer than ``n_starts`` points on the front, the best observed points are
+    clustered instead; with fewer different points than that in all, the missing starts are
+    uniform points of the cube.
+
+    Args:
+        points: Observed points, n x d, in the unit cube.
+        values: Objective values, n x m, minimised.
+        violations: Constraint violations, n x c, kept at <= 0.
+        n_starts: Number L of starts.
+        rng: Source of randomness.
+    """
+    promising = promising_points(points, values, violations, n_starts)
+    missing = n_starts - len(promising)
+    if missing >= 0:
+        return np.concatenate([promising, rng.random((missing, points.shape[1]))])
+    # k-means++ cannot leave a cluster empty at its start, and later empty ones keep their centre
+    centres, _ = kmeans2(promising, n_starts, minit="++", rng=rng)
+    return np.asarray(centres)
+
+
+def _layers(values: Matrix, violations: Matrix) -> npt.NDArray[np.int64]:
+    """Return 0 for the feasible front, then its next layers, then one layer per infeasible point."""
+    feasible = feasible_rows(violations)
+    layer = np.zeros(len(values), dtype=np.int64)
+    layer[feasible] = front_ranks(values[feasible])
+    if not feasible.all():
+        excess = np.maximum(violations[~feasible], 0.0)
+        largest = excess.max(axis=0)
+        total = (excess / np.where(largest > 0, largest, 1.0)).sum(axis=1)
+        first = layer[feasible].max(initial=-1) + 1
+        layer[~feasible] = first + np.unique(total, return_inverse=True)[1]
+    return layer
