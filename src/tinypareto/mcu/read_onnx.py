@@ -214,7 +214,8 @@ def _static_dims(value: onnx.ValueInfoProto) -> Dims:
     if tensor.elem_type != onnx.TensorProto.FLOAT or not 2 <= len(dims) <= 4 or min(dims[1:]) < 1:
         raise UnsupportedModelError(
             f"Input '{value.name}' must be float32 of a fixed shape batch x C x H x W, batch x C x L or "
-            f"batch x F, not {onnx.helper.printable_type(value.type)}; export with only the batch axis dynamic."
+            f"batch x F, not {onnx.helper.printable_type(value.type)}; "
+            "export it with only the batch axis dynamic."
         )
     return dims[1:]
 

@@ -140,9 +140,9 @@ def _convolve(operator: Convolution, x: Int64Array, zero_point: int) -> Int64Arr
     parts = []
     for group, part in enumerate(np.split(x, groups, axis=-1)):
         taps = _taps(part, operator.window, zero_point)
-        parts.append(np.add.reduce([_product(tap, by_group[group, :, i]) for i, tap in enumerate(taps)]))
-    acc: Int64Array = np.concatenate(parts, axis=-1) + folded_bias(operator, zero_point)
-    return acc
+        products = [_product(tap, by_group[group, :, i]) for i, tap in enumerate(taps)]
+        parts.append(np.sum(products, axis=0, dtype=np.int64))
+    return np.concatenate(parts, axis=-1, dtype=np.int64) + folded_bias(operator, zero_point)
 
 
 def _product(x: Int64Array, weight: Int8Array) -> Int64Array:
