@@ -119,7 +119,8 @@ def _merged(lives: Mapping[str, Block], owners: Mapping[str, str], owner: str) -
 def _best_places(blocks: list[Block], bound: int) -> tuple[list[int], int]:
     """Place big blocks first, then swap places in the order as long as it does not get worse."""
     order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, blocks[i].first))
-    best, best_size = _placed(blocks, order)
+    rivals = [{j for j, other in enumerate(blocks) if other.meets(block)} for block in blocks]
+    best, best_size = _placed(blocks, rivals, order)
     rng = np.random.default_rng(SEED)
     for _ in range(CLIMBING_STEPS):
         if best_size == bound or len(blocks) < 2:
@@ -127,19 +128,18 @@ def _best_places(blocks: list[Block], bound: int) -> tuple[list[int], int]:
         i, j = rng.choice(len(blocks), size=2, replace=False)
         swapped = order.copy()
         swapped[i], swapped[j] = swapped[j], swapped[i]
-        places, size = _placed(blocks, swapped)
+        places, size = _placed(blocks, rivals, swapped)
         if size <= best_size:
             order, best, best_size = swapped, places, size
     return best, best_size
 
 
-def _placed(blocks: list[Block], order: list[int]) -> tuple[list[int], int]:
+def _placed(blocks: list[Block], rivals: list[set[int]], order: list[int]) -> tuple[list[int], int]:
     """Give each block, in order, the lowest offset that is free as long as it lives."""
     places = [0] * len(blocks)
     for position, i in enumerate(order):
-        taken = sorted(
-            (places[j], places[j] + blocks[j].size) for j in order[:position] if blocks[i].meets(blocks[j])
-        )
+        before = rivals[i].intersection(order[:position])
+        taken = sorted((places[j], places[j] + blocks[j].size) for j in before)
         for start, stop in taken:
             if start - places[i] >= blocks[i].size:
                 break
