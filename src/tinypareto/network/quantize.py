@@ -1,0 +1,228 @@
+"""Post-training static quantisation: a trained network -> float ONNX -> int8 QDQ ONNX."""
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort  # type: ignore[import-untyped]
+import torch
+from onnxruntime.quantization import (  # type: ignore[import-untyped]
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
+from torch import nn
+
+from tinypareto.errors import ConfigError, QuantizationError
+from tinypareto.network.data import FloatArray
+
+INPUT, OUTPUT = "input", "output"  # names of the graph's only input and output
+
+CALIBRATION_METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "entropy": CalibrationMethod.Entropy,
+    "percentile": CalibrationMethod.Percentile,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationConfig:
+    """Settings of the static quantisation; weights are int8 and symmetric, activations int8."""
+
+    per_channel: bool = True  # one scale per filter, else one per layer
+    calibration_method: str = "minmax"  # how an activation's range is chosen
+    calibration_samples: int = 128  # drawn from the training split
+    activation_symmetric: bool = False  # zero point 0, at the price of half the range after a ReLU
+
+    def __post_init__(self) -> None:
+        if self.calibration_method not in CALIBRATION_METHODS:
+            raise ConfigError(
+                f"calibration_method must be one of {tuple(CALIBRATION_METHODS)}, got "
+                f"{self.calibration_method!r}; pick one of them."
+            )
+        if self.calibration_samples < 1:
+            raise ConfigError(
+                f"calibration_samples must be at least 1, got {self.calibration_samples}; raise it."
+            )
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "QuantizationConfig":
+        """Read this class's fields from a trial's parameters; the rest keep their defaults.
+
+        Example:
+            >>> QuantizationConfig.from_parameters({"per_channel": False, "width": 8}).per_channel
+            False
+        """
+        return cls(**{item.name: parameters[item.name] for item in fields(cls) if item.name in parameters})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizedNetwork:
+    """The two ONNX files of one network and how the second came from the first."""
+
+    float_path: Path
+    int8_path: Path
+    config: QuantizationConfig
+
+
+def quantize_network(
+    model: nn.Module, calibration: FloatArray, folder: Path, config: QuantizationConfig
+) -> QuantizedNetwork:
+    """Write ``model.onnx`` and ``model.int8.onnx`` into ``folder``.
+
+    Args:
+        model: A trained network; it stays as it is.
+        calibration: n inputs of the training split; they decide the activations' ranges.
+        folder: Is made if it does not exist.
+        config: How to quantise.
+
+    Raises:
+        QuantizationError: If the network cannot be exported or quantised.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    network = QuantizedNetwork(
+        float_path=folder / "model.onnx", int8_path=folder / "model.int8.onnx", config=config
+    )
+    export_onnx(model, torch.from_numpy(calibration[:1]), network.float_path)
+    quantize_onnx(network.float_path, calibration, network.int8_path, config)
+    return network
+
+
+def export_onnx(model: nn.Module, example: torch.Tensor, path: Path) -> None:
+    """Write ``model`` in evaluation mode as float32 ONNX with a free batch axis; BN is folded into convolutions.
+
+    Args:
+        model: A network on any device; it stays as it is.
+        example: One sample, 1 x C x H x W, 1 x C x L or 1 x F.
+        path: The file to write, input ``input``, output ``output``.
+
+    Raises:
+        QuantizationError: If PyTorch cannot export the network.
+    """
+    frozen = copy.deepcopy(model).cpu().eval()
+    two = torch.cat([example, example])  # a batch of one would be taken for a constant
+    try:
+        with _quiet(), torch.random.fork_rng(devices=[]):
+            program = torch.onnx.export(
+                frozen,
+                (two,),
+                dynamo=True,
+                verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+            )
+    except Exception as problem:
+        raise QuantizationError(
+            f"the network must be exportable to ONNX with a free batch axis, but {_first_line(problem)}; replace "
+            "constant batch sizes and data-dependent branches in its forward pass."
+        ) from problem
+    assert program is not None  # dynamo=True always returns one
+    onnx.save(_without_origins(program.model_proto), path)
+
+
+def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: QuantizationConfig) -> None:
+    """Quantise the float ONNX file ``source`` and write QDQ int8 to ``target``.
+
+    Raises:
+        QuantizationError: If onnxruntime cannot quantise the file.
+    """
+    prepared = target.with_suffix(".prepared.onnx")
+    try:
+        with _quiet():
+            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+            quantize_static(
+                str(prepared),
+                str(target),
+                _Batches(calibration),
+                quant_format=QuantFormat.QDQ,
+                per_channel=config.per_channel,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CALIBRATION_METHODS[config.calibration_method],
+                extra_options={
+                    "WeightSymmetric": True,
+                    "ActivationSymmetric": config.activation_symmetric,
+                },
+            )
+    except Exception as problem:
+        raise QuantizationError(
+            f"{source.name} must be quantisable to int8, but {_first_line(problem)}; check that the network gives "
+            "finite outputs for the calibration samples."
+        ) from problem
+    finally:
+        prepared.unlink(missing_ok=True)
+
+
+def run_onnx(path: Path, inputs: FloatArray, batch_size: int = 256) -> FloatArray:
+    """Return the outputs of an ONNX file for n inputs, float32, n x outputs, on one thread.
+
+    Raises:
+        QuantizationError: If onnxruntime cannot load or run the file.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # Without VNNI, sums of two int8 products may saturate on x86; this asks for exact ones.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        batches = [inputs[start : start + batch_size] for start in range(0, len(inputs), batch_size)]
+        return np.concatenate([session.run(None, {name: batch})[0] for batch in batches])
+    except Exception as problem:
+        raise QuantizationError(
+            f"{path.name} must run in onnxruntime on inputs of shape {inputs.shape}, but {_first_line(problem)}; "
+            "check the file and the inputs' shape."
+        ) from problem
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Hand out the calibration samples, all in one batch."""
+
+    def __init__(self, calibration: FloatArray) -> None:
+        self._left = iter([{INPUT: calibration}])
+
+    def get_next(self) -> dict[str, FloatArray] | None:
+        return next(self._left, None)
+
+
+def _without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Drop the exporter's notes on source lines: they hold paths of this machine and nobody reads them."""
+    model.graph.ClearField("metadata_props")
+    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter and the quantiser say to themselves off the terminal."""
+    # Says on every export that torchvision is missing, which is nothing to us.
+    chatter = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = chatter.disabled
+    chatter.disabled = True
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            # torch 2.13's own use of a name that it deprecates
+            warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", FutureWarning)
+            yield
+    finally:
+        chatter.disabled = before
+
+
+def _first_line(problem: Exception) -> str:
+    text = str(problem).strip() or type(problem).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,292 @@
+"""Training: the default loop, with filter pruning on the way.
+
+Axes: n samples, b samples of a batch.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tinypareto.errors import ConfigError, TrainingError
+from tinypareto.network.cost import macs, parameter_count
+from tinypareto.network.data import Data
+from tinypareto.network.importance import Loss, importance
+from tinypareto.network.prune import FilterPruner, PruningConfig
+
+OPTIMIZERS = ("sgd", "adam")
+SCHEDULES = ("cosine", "constant")
+
+Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # b x ... -> b x ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """Settings of the default training loop."""
+
+    epochs: int = 12
+    batch_size: int = 64
+    optimizer: str = "sgd"
+    learning_rate: float = 0.03  # at the start
+    momentum: float = 0.9  # sgd only; adam keeps PyTorch's betas
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"  # of the learning rate, batch by batch down to 0; or "constant"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}; raise it.")
+        if self.learning_rate <= 0 or not math.isfinite(self.learning_rate):
+            raise ConfigError(f"learning_rate must be positive, got {self.learning_rate}; raise it.")
+        if not 0 <= self.momentum < 1:
+            raise ConfigError(f"momentum must lie in [0, 1), got {self.momentum}; lower it.")
+        if self.weight_decay < 0:
+            raise ConfigError(f"weight_decay must not be negative, got {self.weight_decay}; set 0 for none.")
+        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(
+                    f"{name} must be one of {allowed}, got {getattr(self, name)!r}; pick one of them."
+                )
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "TrainingConfig":
+        """Read this class's fields from a trial's parameters; the rest keep their defaults.
+
+        Example:
+            >>> TrainingConfig.from_parameters({"epochs": 3, "width": 8}).epochs
+            3
+        """
+        return cls(**{item.name: parameters[item.name] for item in fields(cls) if item.name in parameters})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """What one epoch did; ``macs`` and ``parameters`` are those of the network that it trained."""
+
+    epoch: int  # from 0
+    loss: float  # mean over the epoch's batches, minimised
+    learning_rate: float  # of the epoch's first batch
+    macs: int  # of one sample
+    parameters: int
+    removed_filters: int  # by the pruning step before this epoch
+
+
+OnEpoch = Callable[[EpochRecord, nn.Module], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedNetwork:
+    """A trained and pruned network in evaluation mode, and how it came about."""
+
+    model: nn.Module
+    history: tuple[EpochRecord, ...]
+    warnings: tuple[str, ...]
+    macs: int  # of one sample; FLOPs are twice that
+    parameters: int
+
+
+def build_network(
+    build_model: Callable[[Mapping[str, Any]], nn.Module],
+    parameters: Mapping[str, Any],
+    data: Data,
+    seed: int,
+) -> nn.Module:
+    """Build a user's network with seeded initial weights and try it on two samples.
+
+    Raises:
+        TrainingError: If building or the forward pass fails, or the outputs do not fit the targets.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = build_model(parameters)
+            outputs = predict(model, data.train.inputs[:2])
+        except Exception as problem:
+            raise TrainingError(
+                f"the network for {dict(parameters)} must build and run on samples of shape {data.sample_shape}, "
+                f"but {type(problem).__name__}: {problem}; mend build_model or its forward pass."
+            ) from problem
+    wanted = data.classes or math.prod(data.train.targets.shape[1:])
+    if outputs.ndim > 2 or outputs.size != 2 * wanted:
+        raise TrainingError(
+            f"the network must give {wanted} outputs per sample, got shape {outputs.shape[1:]}; "
+            "change its last layer."
+        )
+    return model
+
+
+def train_network(
+    model: nn.Module,
+    data: Data,
+    training: TrainingConfig,
+    pruning: PruningConfig,
+    *,
+    seed: int,
+    loss: Loss | None = None,
+    augment: Augment | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> TrainedNetwork:
+    """Train and prune a copy of ``model`` on the training split; bit for bit the same for the same arguments.
+
+    A function of the same signature can take this one's place.
+
+    Args:
+        model: The network, unpruned; it stays as it is.
+        data: Only the training split is read.
+        training: The loop's settings.
+        pruning: What is pruned, and when.
+        seed: Decides the order of samples, the augmentation and everything else that is drawn.
+        loss: (outputs, targets) -> scalar, minimised; default: cross entropy, or the mean squared error if
+            the targets are real values.
+        augment: (b inputs, generator) -> b inputs, called on every batch.
+        on_epoch: Called after every epoch with its record and the network, which it must not change.
+
+    Raises:
+        TrainingError: If the loss becomes NaN or infinite, or the network cannot be pruned.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for dropout and the like inside the network
+        loop = _Loop(copy.deepcopy(model), data, training, pruning, seed, loss or default_loss(data), augment)
+        history = []
+        for epoch in range(training.epochs):
+            history.append(loop.run_epoch(epoch))
+            if on_epoch is not None:
+                on_epoch(history[-1], loop.model)
+        loop.model.zero_grad(set_to_none=True)
+        return TrainedNetwork(
+            model=loop.model.eval(),
+            history=tuple(history),
+            warnings=tuple(loop.pruner.warnings),
+            macs=history[-1].macs,
+            parameters=history[-1].parameters,
+        )
+
+
+def default_loss(data: Data) -> Loss:
+    """Return cross entropy for classes, the mean squared error for real values."""
+    if data.classes is not None:
+        return F.cross_entropy
+    return lambda outputs, targets: F.mse_loss(outputs.reshape(targets.shape), targets)
+
+
+def predict(model: nn.Module, inputs: np.ndarray[Any, Any], batch_size: int = 256) -> np.ndarray[Any, Any]:
+    """Return the float network's outputs for n inputs, n x outputs, in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    device = _device_of(model)
+    try:
+        with torch.no_grad():
+            batches = torch.from_numpy(inputs).split(batch_size)
+            return torch.cat([model(batch.to(device)).cpu() for batch in batches]).numpy()
+    finally:
+        model.train(was_training)
+
+
+class _Loop:
+    """One training under way: the network, its optimizer and the data on the network's device."""
+
+    EVIDENCE = 256  # training samples that the heuristics taylor and apoz see at each step
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Data,
+        training: TrainingConfig,
+        pruning: PruningConfig,
+        seed: int,
+        loss: Loss,
+        augment: Augment | None,
+    ) -> None:
+        self.model = model
+        device = _device_of(model)
+        self._training, self._pruning, self._loss, self._augment = training, pruning, loss, augment
+        self._generator = torch.Generator().manual_seed(seed)
+        self._inputs = torch.from_numpy(data.train.inputs).to(device)
+        self._targets = torch.from_numpy(data.train.targets).to(device)
+        self._evidence = torch.randperm(len(data.train), generator=self._generator)[: self.EVIDENCE]
+        self.pruner = FilterPruner(model, self._inputs[:1], pruning)
+        self._steps = pruning.steps_by_epoch(training.epochs)
+        self._optimizer = self._new_optimizer()
+        self._batches_done = 0
+        full, rest = divmod(len(data.train), training.batch_size)
+        # Batch normalisation has no variance of a single sample, so a last batch of one is left out.
+        self._batches_per_epoch = full + (rest > 1) or 1
+
+    def run_epoch(self, epoch: int) -> EpochRecord:
+        removed = self._prune(self._steps[epoch]) if epoch in self._steps else 0
+        first_rate = self._learning_rate()
+        self.model.train()
+        losses = [self._train_batch(batch, epoch) for batch in self._order()]
+        return EpochRecord(
+            epoch=epoch,
+            loss=sum(losses) / len(losses),
+            learning_rate=first_rate,
+            macs=macs(self.model, self._inputs[:1]),
+            parameters=parameter_count(self.model),
+            removed_filters=removed,
+        )
+
+    def _prune(self, share: float) -> int:
+        score = importance(
+            self._pruning.heuristic,
+            self.model,
+            self._inputs[self._evidence],
+            self._targets[self._evidence],
+            self._loss,
+        )
+        removed = self.pruner.step(share, score)
+        # The step replaced the parameters: the old optimizer would train tensors that nothing reads. Momentum
+        # starts from zero again.
+        self._optimizer = self._new_optimizer()
+        return removed
+
+    def _train_batch(self, batch: torch.Tensor, epoch: int) -> float:
+        inputs = self._inputs[batch]
+        if self._augment is not None:
+            inputs = self._augment(inputs, self._generator)
+        self._optimizer.param_groups[0]["lr"] = self._learning_rate()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._loss(self.model(inputs), self._targets[batch])
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss must stay finite, but was {value} in epoch {epoch + 1} of {self._training.epochs}; "
+                f"lower learning_rate (now {self._training.learning_rate:g}) or check the data's scale."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._batches_done += 1
+        return value
+
+    def _order(self) -> tuple[torch.Tensor, ...]:
+        order = torch.randperm(len(self._inputs), generator=self._generator)
+        return order.split(self._training.batch_size)[: self._batches_per_epoch]
+
+    def _learning_rate(self) -> float:
+        if self._training.schedule == "constant":
+            return self._training.learning_rate
+        progress = self._batches_done / (self._training.epochs * self._batches_per_epoch)
+        return 0.5 * self._training.learning_rate * (1 + math.cos(math.pi * progress))
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        settings = self._training
+        if settings.optimizer == "adam":
+            return torch.optim.Adam(
+                self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            )
+        return torch.optim.SGD(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
