@@ -1,1 +1,67 @@
-"""tinypareto: a Pareto front of int8 firmwares from a PyTorch model, in as few trainings as possible."""
+"""tinypareto: a Pareto front of int8 firmwares from a PyTorch model, in as few trainings as possible.
+
+One letter per axis, everywhere: n evaluated points or samples, q candidates, d parameters (columns of
+the unit cube), m objectives, s Monte-Carlo samples. Every objective is minimised; sizes are bytes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinypareto.errors import TinyParetoError
+    from tinypareto.experiment import Experiment, load_experiment
+    from tinypareto.hosts.optuna import ARSSampler
+    from tinypareto.mcu.firmware import compile_model
+    from tinypareto.network.data import Data, Split
+    from tinypareto.network.prune import PruningConfig
+    from tinypareto.network.quantize import QuantizationConfig
+    from tinypareto.network.train import TrainingConfig
+    from tinypareto.report.page import write_report
+    from tinypareto.results import front_rows
+    from tinypareto.study import SearchSettings, run_search
+
+# Where each public name is from. They are imported when first used, since torch takes seconds to load
+# and `tinypareto --help` needs none of it.
+_HOME = {
+    "ARSSampler": "hosts.optuna",
+    "Data": "network.data",
+    "Experiment": "experiment",
+    "PruningConfig": "network.prune",
+    "QuantizationConfig": "network.quantize",
+    "SearchSettings": "study",
+    "Split": "network.data",
+    "TinyParetoError": "errors",
+    "TrainingConfig": "network.train",
+    "compile_model": "mcu.firmware",
+    "front_rows": "results",
+    "load_experiment": "experiment",
+    "run_search": "study",
+    "write_report": "report.page",
+}
+
+__all__ = [
+    "ARSSampler",
+    "Data",
+    "Experiment",
+    "PruningConfig",
+    "QuantizationConfig",
+    "SearchSettings",
+    "Split",
+    "TinyParetoError",
+    "TrainingConfig",
+    "compile_model",
+    "front_rows",
+    "load_experiment",
+    "run_search",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tinypareto' has no attribute {name!r}")
+    return getattr(import_module(f"tinypareto.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,249 @@
+"""The command line: parse, call one library function, print."""
+
+import json
+import re
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from tinypareto.errors import ConfigError, TinyParetoError
+
+# torch takes seconds to import, so commands import what they call; `--help` answers at once.
+
+
+class OneLineErrors(TyperGroup):
+    """Errors that a user can mend are one line and exit code 1; bugs keep their traceback."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command.
+
+        Raises:
+            Exit: With code 1 after an error that a user can mend, 130 after Ctrl-C.
+        """
+        try:
+            return super().invoke(ctx)
+        except TinyParetoError as error:
+            print(f"tinypareto: {' '.join(str(error).split())}", file=sys.stderr)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            print(
+                "tinypareto: interrupted, all is saved; the same command goes on from here.", file=sys.stderr
+            )
+            raise typer.Exit(130) from error
+
+
+app = typer.Typer(
+    name="tinypareto",
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn a PyTorch model and a microcontroller's limits into a Pareto front of int8 firmwares.",
+)
+
+
+class SamplerName(str, Enum):
+    """What proposes the next hyperparameters."""
+
+    ARS = "ars"
+    POSTER = "poster"
+    NSGA2 = "nsga2"
+    RANDOM = "random"
+    TPE = "tpe"
+
+
+class Pick(str, Enum):
+    """Which trial of the front to show alone."""
+
+    KNEE = "knee"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+StudyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder (search's --out).")]
+TargetOption = Annotated[str, typer.Option(help="Core or board; `tinypareto targets` lists them.")]
+
+
+@app.command()
+def search(
+    experiment: Annotated[str, typer.Argument(help="A built-in name or path/to/file.py:name.")],
+    out: Annotated[Path, typer.Option(help="Folder of the study; an existing study there is continued.")],
+    trials: Annotated[int, typer.Option(help="The study's total number of trainings.", min=1)] = 40,
+    sampler: Annotated[SamplerName | None, typer.Option(help="[default: ars, or the study's own]")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0, or the study's own]", min=0)] = None,
+    jobs: Annotated[int, typer.Option(help="Trainings at the same time, one thread each.", min=1)] = 1,
+    storage: Annotated[str | None, typer.Option(help="Optuna storage URL instead of DIR/study.db.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Begin no training after this long, such as 8h, 90m or 1h30m.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder or archive for the experiment's loader.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search the hyperparameters: train, prune, quantise, compile and measure, trial by trial.
+
+    Stop it whenever you like: the same command goes on where it stopped.
+    """
+    from dataclasses import asdict
+
+    from tinypareto.progress import ProgressDisplay
+    from tinypareto.study import SearchSettings, run_search
+
+    settings = SearchSettings(
+        trials=trials,
+        sampler=sampler.value if sampler else None,
+        seed=seed,
+        jobs=jobs,
+        storage=storage,
+        time_limit=parse_duration(time_limit) if time_limit else None,
+        data_path=data,
+    )
+    with ProgressDisplay() as display:
+        summary = run_search(experiment, out, settings, on_progress=display)
+    if as_json:
+        print(json.dumps(asdict(summary)))
+        return
+    print(
+        f"{summary.finished} of {summary.trials} trials ({summary.failed} failed, {summary.feasible} feasible), "
+        f"hypervolume {summary.hypervolume:.4f}, {summary.seconds:.0f} s.\n"
+        f"Next: `tinypareto front {out}` and `tinypareto report {out}`."
+    )
+
+
+@app.command()
+def front(
+    folder: StudyArgument,
+    pick: Annotated[Pick | None, typer.Option(help="Show one trial alone: the best compromise.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the feasible Pareto trials: parameters, objectives, test error."""
+    from tinypareto.results import front_rows
+
+    rows = front_rows(folder, only_knee=pick is Pick.KNEE)
+    if as_json:
+        print(json.dumps(rows))
+        return
+    if not rows:
+        print("No feasible trial yet: run more trials or raise the limits.")
+        return
+    table = Table(title=f"{len(rows)} feasible Pareto trials" if pick is None else "Knee of the front")
+    for name in ("trial", *rows[0]["objectives"], "test_error"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        cells = [
+            f"{value:,.4g}" if name == "error" else f"{value:,.0f}"
+            for name, value in row["objectives"].items()
+        ]
+        table.add_row(
+            str(row["trial"]), *cells, "" if row["test_error"] is None else f"{row['test_error']:.4f}"
+        )
+    Console().print(table)
+
+
+@app.command()
+def report(folder: StudyArgument) -> None:
+    """Write DIR/report.html: one page with curves, fronts, breakdowns and what was run on what."""
+    from tinypareto.report.page import write_report
+
+    print(f"The report is in {write_report(folder)}.")
+
+
+@app.command()
+def export(
+    folder: StudyArgument,
+    trial: Annotated[int, typer.Option(help="Number of the trial.", min=0)],
+    to: Annotated[Path, typer.Option(help="New folder for the trial's network, C project and ELF.")],
+) -> None:
+    """Copy one trial's artefacts: C project, ELF, ONNX files, parameters and metrics."""
+    from tinypareto.results import export_trial
+
+    print(f"Trial {trial} is in {export_trial(folder, trial, to)}.")
+
+
+@app.command()
+def compile(
+    model: Annotated[Path, typer.Argument(help="An int8 QDQ network as onnxruntime quantises it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the C project and firmware.elf.")],
+    target: TargetOption = "cortex-m4",
+    as_json: JsonOption = False,
+) -> None:
+    """Turn an int8 ONNX file into a C project, link it and say what it needs."""
+    from tinypareto.mcu.firmware import compile_model
+
+    show(compile_model(model, target, out), as_json)
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="What compile wrote: its --out.")],
+    input_file: Annotated[Path, typer.Option("--input", help="float32 samples, n x the ONNX's input shape.")],
+    output_file: Annotated[Path, typer.Option("--output", help="Where the float32 outputs go.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Run firmware.elf on a simulated core, on float32 samples of a .npy file."""
+    from tinypareto.mcu.firmware import simulate_folder
+
+    show(simulate_folder(folder, input_file, output_file), as_json)
+
+
+@app.command()
+def experiments() -> None:
+    """List the built-in experiments."""
+    from tinypareto.experiment import builtin_experiments
+
+    for name, summary in builtin_experiments().items():
+        print(f"{name:20} {summary}")
+
+
+@app.command()
+def targets() -> None:
+    """List the cores and boards that firmware can be made for."""
+    from tinypareto.mcu.targets import targets as built_in
+
+    for target in built_in():
+        print(f"{target.name:20} flash {target.flash_bytes // 1024} KB, RAM {target.ram_bytes // 1024} KB")
+
+
+def show(values: dict[str, Any], as_json: bool) -> None:
+    """Print ``values`` as one JSON document, or one line each for people."""
+    if as_json:
+        print(json.dumps(values))
+        return
+    for name, value in values.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for part, amount in value.items():
+                print(f"  {part:28} {amount:>12,}")
+        elif not isinstance(value, list):
+            print(f"{name:30} {value:>12,}")
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds in a text such as ``8h``, ``1h30m`` or ``90`` (seconds).
+
+    Raises:
+        ConfigError: If the text is something else.
+
+    Example:
+        >>> parse_duration("1h30m")
+        5400.0
+    """
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if match is None or not any(match.groups()):
+        raise ConfigError(f"a duration looks like 8h, 90m, 1h30m or 45s, got {text!r}; write it like that.")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""One self-contained page about a study: it opens without a network."""
+
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go  # type: ignore[import-untyped]
+import plotly.offline  # type: ignore[import-untyped]
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tinypareto.front import pick_knee
+from tinypareto.trials import FinishedTrial, History, read_metrics
+from tinypareto.report.plots import axis_of, breakdown_figure, hypervolume_figure, pareto_figure
+from tinypareto.results import front_rows, open_history
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``folder/report.html`` and return its path.
+
+    Raises:
+        StudyError: If there is no study in ``folder``.
+    """
+    test_errors = {row["trial"]: row["test_error"] for row in front_rows(folder)}
+    page = render_page(open_history(folder), test_errors)
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def render_page(history: History, test_errors: dict[int, float | None]) -> str:
+    """Return the page's HTML; ``test_errors`` holds one entry for each trial of the front."""
+    template = Environment(
+        loader=PackageLoader("tinypareto", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("page.html.j2")
+    front = history.front()
+    breakdowns = [(str(t.number), read_metrics(t.folder).get("breakdown", {})) for t in front]
+    return template.render(
+        description=history.description,
+        history=history,
+        plotly=plotly.offline.get_plotlyjs(),
+        hypervolume=_div(hypervolume_figure(history)),
+        pareto=_div(pareto_figure(history)),
+        rom=_div(breakdown_figure(breakdowns, "rom: ")),
+        ram=_div(breakdown_figure(breakdowns, "ram: ")),
+        columns=[axis_of(name)[0] for name in history.description.objectives],
+        rows=_rows(history, front, test_errors),
+        failures=[trial for trial in history.trials if trial.failure is not None],
+        warnings=_warnings(history),
+        versions=_versions(history),
+        stages=_stage_seconds(history),
+    )
+
+
+def _div(figure: go.Figure) -> str:
+    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    return text
+
+
+def _rows(
+    history: History, front: tuple[FinishedTrial, ...], test_errors: dict[int, float | None]
+) -> list[dict[str, Any]]:
+    names = history.description.objectives
+    points = [[trial.objectives[name] for name in names] for trial in front if trial.objectives]
+    knee = front[pick_knee(points)].number if points else None
+    return [
+        {
+            "number": trial.number,
+            "knee": trial.number == knee,
+            "values": [f"{value / axis_of(name)[1]:.4g}" for name, value in zip(names, point, strict=True)],
+            "test_error": test_errors.get(trial.number),
+            "parameters": ", ".join(f"{name} {_short(value)}" for name, value in trial.parameters.items()),
+        }
+        for trial, point in zip(front, points, strict=True)
+    ]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _warnings(history: History) -> list[tuple[int, str]]:
+    return [
+        (trial.number, warning)
+        for trial in history.complete
+        for warning in read_metrics(trial.folder).get("warnings", [])
+    ]
+
+
+def _versions(history: History) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for trial in history.complete:
+        found |= read_metrics(trial.folder).get("versions", {})
+    return found
+
+
+def _stage_seconds(history: History) -> dict[str, float]:
+    """Return the mean seconds of each stage over the finished trials."""
+    rows = [read_metrics(trial.folder).get("seconds", {}) for trial in history.complete]
+    stages = dict.fromkeys(stage for row in rows for stage in row)
+    return {stage: sum(row.get(stage, 0.0) for row in rows) / len(rows) for stage in stages}

@@ -1,0 +1,113 @@
+"""The report's figures: history in, plotly figure out."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import ceil
+
+import plotly.graph_objects as go  # type: ignore[import-untyped]
+from plotly.subplots import make_subplots  # type: ignore[import-untyped]
+
+from tinypareto.trials import FinishedTrial, History
+
+FRONT, FEASIBLE, INFEASIBLE, LIMIT = "#0b6e99", "#9db4c0", "#d98880", "#c0392b"
+PLOTS_PER_ROW = 3
+UNITS = {"rom_bytes": ("ROM, KB", 1024), "ram_bytes": ("RAM, KB", 1024), "flops": ("MFLOPs", 1e6)}
+
+
+def axis_of(objective: str) -> tuple[str, float]:
+    """Return an objective's axis title and the number that its values are divided by."""
+    return UNITS.get(objective, (objective, 1.0))
+
+
+def hypervolume_figure(history: History) -> go.Figure:
+    """Return the hypervolume after each finished trial, 0 bad and 1 ideal."""
+    counts = list(range(1, len(history.trials) + 1))
+    volumes = [history.hypervolume(count) for count in counts]
+    figure = go.Figure(go.Scatter(x=counts, y=volumes, line={"shape": "hv", "color": FRONT}))
+    figure.update_xaxes(title="finished trials", rangemode="tozero")
+    figure.update_yaxes(title="hypervolume", rangemode="tozero")
+    return _styled(figure, height=340)
+
+
+def pareto_figure(history: History) -> go.Figure:
+    """Return every pair of objectives as a scatter plot; limits are dashed lines."""
+    names = history.description.objectives
+    pairs = list(combinations(names, 2)) or [(names[0], names[0])]
+    columns = min(PLOTS_PER_ROW, len(pairs))
+    rows = ceil(len(pairs) / columns)
+    figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.09, vertical_spacing=0.14)
+    for index, (x_name, y_name) in enumerate(pairs):
+        cell = {"row": index // columns + 1, "col": index % columns + 1}
+        for label, color, symbol, trials in _groups(history):
+            scatter = _scatter(trials, x_name, y_name, label, color, symbol)
+            figure.add_trace(scatter.update(showlegend=index == 0), **cell)
+        _draw_limits(figure, history.description.limits, x_name, y_name, cell)
+        figure.update_xaxes(title=axis_of(x_name)[0], **cell)
+        figure.update_yaxes(title=axis_of(y_name)[0], **cell)
+    return _styled(figure, height=350 * rows)
+
+
+def breakdown_figure(trials: Sequence[tuple[str, Mapping[str, int]]], prefix: str) -> go.Figure:
+    """Return stacked bars of the bytes that named trials spend, for parts that begin with ``prefix``."""
+    parts = list(dict.fromkeys(part for _, sizes in trials for part in sizes if part.startswith(prefix)))
+    labels = [label for label, _ in trials]
+    figure = go.Figure([
+        go.Bar(
+            name=part.removeprefix(prefix),
+            x=labels,
+            y=[sizes.get(part, 0) / 1024 for _, sizes in trials],
+            hovertemplate="%{y:.2f} KB",
+        )
+        for part in parts
+    ])
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(title="trial", type="category")
+    figure.update_yaxes(title="KB")
+    return _styled(figure, height=360)
+
+
+def _groups(history: History) -> list[tuple[str, str, str, list[FinishedTrial]]]:
+    front = {trial.number for trial in history.front()}
+    dominated = [trial for trial in history.feasible if trial.number not in front]
+    infeasible = [trial for trial in history.complete if not trial.feasible]
+    return [
+        ("over a limit", INFEASIBLE, "x-thin-open", infeasible),
+        ("feasible, dominated", FEASIBLE, "circle", dominated),
+        ("feasible Pareto front", FRONT, "circle", [t for t in history.feasible if t.number in front]),
+    ]
+
+
+def _scatter(
+    trials: Sequence[FinishedTrial], x_name: str, y_name: str, label: str, color: str, symbol: str
+) -> go.Scatter:
+    points = [trial.objectives for trial in trials if trial.objectives is not None]
+    return go.Scatter(
+        x=[point[x_name] / axis_of(x_name)[1] for point in points],
+        y=[point[y_name] / axis_of(y_name)[1] for point in points],
+        text=[f"trial {trial.number}" for trial in trials],
+        hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+        mode="markers",
+        name=label,
+        legendgroup=label,
+        marker={"color": color, "symbol": symbol, "size": 8, "line": {"width": 2, "color": color}},
+    )
+
+
+def _draw_limits(
+    figure: go.Figure, limits: Mapping[str, float], x_name: str, y_name: str, cell: Mapping[str, int]
+) -> None:
+    line = {"color": LIMIT, "dash": "dash", "width": 1.5}
+    if x_name in limits:
+        figure.add_vline(x=limits[x_name] / axis_of(x_name)[1], line=line, **cell)
+    if y_name in limits:
+        figure.add_hline(y=limits[y_name] / axis_of(y_name)[1], line=line, **cell)
+
+
+def _styled(figure: go.Figure, height: int) -> go.Figure:
+    return figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 20, "t": 30, "b": 50},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        font={"family": "system-ui, sans-serif", "size": 13},
+    )

@@ -1,0 +1,225 @@
+"""The outer loop: suggest, evaluate in processes of their own, tell; until the budget is spent."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.trial import Trial, TrialState
+
+from tinypareto.errors import ConfigError
+from tinypareto.evaluation import Evaluation, add_test_error, objective_scales, read_evaluation
+from tinypareto.experiment import Experiment, load_experiment
+from tinypareto.trials import FAILURE, History, read_history, trial_folder
+from tinypareto.samplers import make_sampler
+from tinypareto.study_home import StudyDescription, StudyHome, database_errors
+from tinypareto.threads import use_one_thread
+from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
+
+POLL_SECONDS = 0.5  # how often progress is shown and Ctrl-C noticed while trials run
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How a study is run.
+
+    Args:
+        trials: The study's total number of trainings, those of earlier runs included.
+        sampler: A name of `tinypareto.samplers`; None continues with the study's own, or ``ars``.
+        seed: None continues with the study's own, or 0.
+        jobs: Trials that run at the same time, one thread each.
+        storage: An Optuna storage URL; None for SQLite in the study's folder.
+        time_limit: Seconds after which no further trial is begun.
+        data_path: Given to the experiment's ``load_data``.
+
+    Raises:
+        ConfigError: If a number is out of range.
+    """
+
+    trials: int
+    sampler: str | None = None
+    seed: int | None = None
+    jobs: int = 1
+    storage: str | None = None
+    time_limit: float | None = None
+    data_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "jobs"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}; raise it.")
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise ConfigError(
+                f"time_limit must be positive, got {self.time_limit}; raise it or leave it out."
+            )
+        if self.seed is not None and self.seed < 0:
+            raise ConfigError(f"seed must be 0 or more, got {self.seed}; give another.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchProgress:
+    """What a progress display needs."""
+
+    total: int
+    running: int
+    history: History
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSummary:
+    """How a study stands; all counts are trainings."""
+
+    trials: int
+    finished: int
+    failed: int
+    feasible: int
+    hypervolume: float
+    seconds: float
+
+
+def run_search(
+    experiment: Experiment | str,
+    out: Path,
+    settings: SearchSettings,
+    on_progress: Callable[[SearchProgress], None] = lambda progress: None,
+) -> SearchSummary:
+    """Begin a study in ``out``, or continue the one there, until it has ``settings.trials`` trials.
+
+    The same call continues a study that was interrupted in any way: trials that a dead process left
+    running are evaluated again under their own number, parameters and seed. With one job the
+    suggestions are those of an uninterrupted study.
+
+    Args:
+        experiment: An experiment or what `load_experiment` takes. An experiment object must be
+            importable by name in a new process, so no lambdas.
+        out: The study's folder.
+        settings: Budget, sampler and parallelism.
+        on_progress: Called after every change and at least every half second.
+
+    Raises:
+        StudyError: If ``out`` holds another study or its database cannot be used.
+        DataError: If the data cannot be loaded.
+        ExperimentError: If the experiment cannot be loaded.
+    """
+    use_one_thread()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    begun = time.monotonic()
+    reference = experiment if isinstance(experiment, str) else None
+    loaded = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    with StudyHome(out, settings.storage) as home:
+        description = _describe(home, loaded, reference, settings)
+        sampler = make_sampler(description.sampler, description.seed, loaded.space)
+        study = home.open(description, sampler)
+        search = _Search(loaded, reference, home, study, description, settings, on_progress)
+        search.run(begun)
+        history = search.history()
+        for trial in history.front():
+            add_test_error(loaded, trial.folder, settings.data_path)
+        return SearchSummary(
+            trials=settings.trials,
+            finished=len(history.trials),
+            failed=len(history.trials) - len(history.complete),
+            feasible=len(history.feasible),
+            hypervolume=history.hypervolume(),
+            seconds=time.monotonic() - begun,
+        )
+
+
+def _describe(
+    home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings
+) -> StudyDescription:
+    description = home.description(experiment.name)
+    if description is not None:
+        description.refuse_other(experiment, settings.sampler, settings.seed)
+        return description
+    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
+    with tempfile.TemporaryDirectory() as scratch:
+        scales = objective_scales(experiment, data, Path(scratch))
+    data_path = str(settings.data_path.resolve()) if settings.data_path else None
+    sampler = settings.sampler or "ars"
+    return StudyDescription.of(experiment, sampler, settings.seed or 0, scales, reference, data_path)
+
+
+@dataclass
+class _Search:
+    """One run of the loop."""
+
+    experiment: Experiment
+    reference: str | None
+    home: StudyHome
+    study: optuna.Study
+    description: StudyDescription
+    settings: SearchSettings
+    on_progress: Callable[[SearchProgress], None]
+
+    def history(self) -> History:
+        with database_errors(self.home.url):
+            return read_history(self.study, self.description, self.home.trials_folder)
+
+    def run(self, begun: float) -> None:
+        if self.home.others_running() == 0:
+            remove_unfinished(self.home.trials_folder)
+        running: dict[TrialProcess, Trial] = {}
+        try:
+            while True:
+                in_time = (
+                    self.settings.time_limit is None or time.monotonic() - begun < self.settings.time_limit
+                )
+                while in_time and len(running) < self.settings.jobs and self._start(running):
+                    self._show(running)
+                if not running:
+                    return
+                for process in TrialProcess.wait_for_any(list(running), POLL_SECONDS):
+                    self._tell(running.pop(process), process.result())
+                self._show(running)
+        finally:
+            for (
+                process
+            ) in running:  # Ctrl-C or an error of ours: the trials stay RUNNING and are taken up later
+                process.stop()
+
+    def _show(self, running: dict[TrialProcess, Trial]) -> None:
+        progress = SearchProgress(total=self.settings.trials, running=len(running), history=self.history())
+        self.on_progress(progress)
+
+    def _start(self, running: dict[TrialProcess, Trial]) -> bool:
+        """Begin the next trial; return False if the study has all of its trials."""
+        trial = self.home.next_trial(self.settings.trials)
+        if trial is None:
+            return False
+        with database_errors(self.home.url):
+            parameters = {name: trial._suggest(name, kind) for name, kind in self.experiment.space.items()}
+        task = TrialTask(
+            number=trial.number,
+            parameters=parameters,
+            seed=trial_seed(self.description.seed, trial.number),
+            experiment=self.reference or self.experiment,
+            data_path=self.settings.data_path,
+            folder=trial_folder(self.home.trials_folder, trial.number),
+        )
+        # A search that was killed between a trial's end and its entry left the whole folder.
+        known = read_evaluation(task.folder, parameters, task.seed)
+        if known is not None:
+            self._tell(trial, known)
+        else:
+            running[TrialProcess(task)] = trial
+        return True
+
+    def _tell(self, trial: Trial, outcome: Evaluation | str) -> None:
+        with database_errors(self.home.url):
+            if isinstance(outcome, str):
+                trial.set_user_attr(FAILURE, outcome[:1000])
+                self.study.tell(trial, state=TrialState.FAIL)
+                return
+            for name, limit in self.experiment.limits.items():
+                if name not in trial.constraints:  # set before a kill: the same value
+                    trial.set_constraint(name, (outcome.objectives[name] - limit) / limit)
+            self.study.tell(trial, [outcome.objectives[name] for name in self.experiment.objectives])
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Return the seed of a trial's training, a function of the study's seed and the trial's number."""
+    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])

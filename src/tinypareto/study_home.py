@@ -1,0 +1,267 @@
+"""Where a study lives: its folder, its database, and which process each running trial belongs to."""
+
+import contextlib
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy.exc
+from filelock import FileLock, Timeout
+from optuna.distributions import distribution_to_json
+from optuna.exceptions import OptunaError
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from tinypareto.errors import StudyError
+from tinypareto.experiment import Experiment
+
+OWNER = "tinypareto:owner"  # a trial's system attribute: the search that runs it
+DESCRIPTION = "tinypareto:study"  # the study's user attribute: what it is a study of
+
+
+@contextlib.contextmanager
+def database_errors(url: str) -> Iterator[None]:
+    """Turn what a damaged, locked, full or read-only database raises into one line.
+
+    Raises:
+        StudyError: In place of the database library's own errors.
+    """
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, OptunaError) as error:
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        cause = getattr(cause, "orig", None) or cause
+        line = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
+        raise StudyError(
+            f"the study's database {url} cannot be used ({line}); make it readable and writable, "
+            "restore it from a copy, or give another --out or --storage."
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDescription:
+    """What must stay the same for a study to be continued."""
+
+    experiment: str
+    space: Mapping[str, str]  # distributions as Optuna's JSON
+    objectives: tuple[str, ...]
+    limits: Mapping[str, float]
+    target: str
+    sampler: str
+    seed: int
+    scales: Mapping[str, float]  # of every objective, for the hypervolume
+    reference: str | None  # names the experiment on the command line; None if it came as an object
+    data_path: str | None
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        sampler: str,
+        seed: int,
+        scales: Mapping[str, float],
+        reference: str | None,
+        data_path: str | None,
+    ) -> "StudyDescription":
+        """Describe a new study."""
+        return cls(
+            experiment=experiment.name,
+            space={name: distribution_to_json(kind) for name, kind in experiment.space.items()},
+            objectives=tuple(experiment.objectives),
+            limits=dict(experiment.limits),
+            target=experiment.target,
+            sampler=sampler,
+            seed=seed,
+            scales=dict(scales),
+            reference=reference,
+            data_path=data_path,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "StudyDescription":
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "objectives": tuple(values["objectives"])})
+
+    def to_json(self) -> str:
+        """Return a text that `from_json` reads; parameters keep their order."""
+        return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__})
+
+    def refuse_other(self, experiment: Experiment, sampler: str | None, seed: int | None) -> None:
+        """Check that ``experiment``, and what else was asked for, is what the study was begun with.
+
+        Raises:
+            StudyError: If not, saying what differs.
+        """
+        now = StudyDescription.of(
+            experiment,
+            self.sampler if sampler is None else sampler,
+            self.seed if seed is None else seed,
+            self.scales,
+            self.reference,
+            self.data_path,
+        )
+        for name in ("experiment", "target", "objectives", "limits", "space", "sampler", "seed"):
+            old, new = getattr(self, name), getattr(now, name)
+            if old != new:
+                raise StudyError(
+                    f"the study there was begun with {name} {_brief(old)}, now it is {_brief(new)}; "
+                    "give another --out, or the same as before."
+                )
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class StudyHome:
+    """A study's folder and database, opened.
+
+    Args:
+        folder: The study's folder, made if missing.
+        storage: An Optuna storage URL in place of ``folder/study.db``.
+
+    Raises:
+        StudyError: If the folder cannot be written or the database cannot be read.
+    """
+
+    def __init__(self, folder: Path, storage: str | None = None) -> None:
+        self.folder = folder
+        self.trials_folder = folder / "trials"
+        self._owners = folder / "owners"
+        self.study: optuna.Study | None = None
+        try:
+            self._owners.mkdir(parents=True, exist_ok=True)
+            self.trials_folder.mkdir(exist_ok=True)
+            self.url = self._remembered_url(storage)
+            home = self._owners / "home"  # tells this folder from one on another machine, same storage
+            if not home.exists():
+                home.write_text(uuid.uuid4().hex, encoding="utf-8")
+            self._home = home.read_text(encoding="utf-8")
+        except OSError as error:
+            raise StudyError(
+                f"the folder {folder} cannot be written ({error}); make it writable or give another --out."
+            ) from error
+        self._lock = FileLock(self._owners / "turn.lock")
+        self._process = uuid.uuid4().hex
+        self._owner = f"{self._home}/{self._process}"
+        self._alive = FileLock(self._owners / f"{self._process}.lock")
+
+    def __enter__(self) -> "StudyHome":
+        self._alive.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._alive.release()
+        Path(self._alive.lock_file).unlink(missing_ok=True)
+
+    def _remembered_url(self, storage: str | None) -> str:
+        memory = self._owners / "storage"
+        if storage is not None:
+            memory.touch(mode=0o600)  # the URL may hold a password
+            memory.write_text(storage, encoding="utf-8")
+        if memory.exists():
+            return memory.read_text(encoding="utf-8")
+        return f"sqlite:///{self.folder / 'study.db'}"
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the study alone: asking and taking over are not done by two searches at once."""
+        with self._lock, database_errors(self.url):
+            yield
+
+    def description(self, name: str | None = None) -> StudyDescription | None:
+        """Return what the study in the database is of, or None if there is none yet.
+
+        Args:
+            name: The experiment's name, in a database that may hold several studies.
+
+        Raises:
+            StudyError: If the database is damaged or holds a study of another program.
+        """
+        if self.url.startswith("sqlite:///"):
+            path = Path(self.url.removeprefix("sqlite:///"))
+            if not path.exists() or path.stat().st_size == 0:
+                return None
+        with database_errors(self.url):
+            storage = open_storage(self.url)
+            names = [study.study_name for study in storage.get_all_studies()]
+            if len(names) != 1:
+                names = [found for found in names if found == name]
+            if not names:
+                return None
+            attributes = optuna.load_study(study_name=names[0], storage=storage).user_attrs
+        if DESCRIPTION not in attributes:
+            raise StudyError(f"{self.url} holds a study that tinypareto did not begin; give another --out.")
+        return StudyDescription.from_json(attributes[DESCRIPTION])
+
+    def open(self, description: StudyDescription, sampler: BaseSampler) -> optuna.Study:
+        """Load the study, or create it."""
+        with self.turn():
+            self.study = optuna.create_study(
+                study_name=description.experiment,
+                storage=open_storage(self.url),
+                sampler=sampler,
+                directions=["minimize"] * len(description.objectives),
+                load_if_exists=True,
+            )
+            if DESCRIPTION not in self.study.user_attrs:
+                self.study.set_user_attr(DESCRIPTION, description.to_json())
+            return self.study
+
+    def next_trial(self, total: int) -> Trial | None:
+        """Take over the first trial that a dead search left running, else ask for a new one.
+
+        Returns:
+            A trial of this search, or None if the study has ``total`` trials already.
+        """
+        assert self.study is not None
+        with self.turn():
+            trials = self.study.get_trials(deepcopy=False)
+            left = [trial for trial in trials if self._is_abandoned(trial)]
+            if left:
+                trial = Trial(self.study, left[0]._trial_id)
+            elif len(trials) < total:
+                trial = self.study.ask()
+            else:
+                return None
+            self.study._storage.set_trial_system_attr(trial._trial_id, OWNER, self._owner)
+            return trial
+
+    def others_running(self) -> int:
+        """Count the trials that other living searches run."""
+        assert self.study is not None
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return sum(trial.system_attrs.get(OWNER) != self._owner for trial in trials)
+
+    def _is_abandoned(self, trial: FrozenTrial) -> bool:
+        if trial.state != TrialState.RUNNING:
+            return False
+        owner = trial.system_attrs.get(OWNER)
+        if owner is None:
+            return True  # its search died inside `next_trial`, whose turn is now ours
+        home, _, process = owner.partition("/")
+        if owner == self._owner or home != self._home:
+            return False
+        # The system lets go of a dead process's locks, however it died.
+        path = self._owners / f"{process}.lock"
+        if not path.exists():
+            return True
+        try:
+            with FileLock(path, blocking=False):
+                return True
+        except Timeout:
+            return False
+
+
+def open_storage(url: str) -> optuna.storages.BaseStorage:
+    """Return the storage at ``url``; a locked SQLite file is waited for."""
+    if not url.startswith("sqlite:"):
+        return optuna.storages.get_storage(url)
+    return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})

@@ -1,0 +1,153 @@
+"""One trial in a process of its own, so that one that crashes or runs out of memory fails alone."""
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from tinypareto.errors import TinyParetoError
+from tinypareto.evaluation import Evaluation, evaluate
+from tinypareto.experiment import Experiment, Parameters, load_experiment
+from tinypareto.threads import use_one_thread
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialTask:
+    """Everything that a trial's process needs to know.
+
+    ``experiment`` is a reference for `load_experiment` or an experiment that can be pickled.
+    """
+
+    number: int
+    parameters: Parameters
+    seed: int
+    experiment: str | Experiment
+    data_path: Path | None
+    folder: Path  # the finished trial's home
+
+
+class TrialProcess:
+    """A running trial. Its folder appears whole, at its end, or not at all."""
+
+    def __init__(self, task: TrialTask) -> None:
+        self.task = task
+        self._work = task.folder.with_name(f".{task.folder.name}-{os.getpid()}")
+        shutil.rmtree(self._work, ignore_errors=True)
+        context = _context()
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+            target=_run, args=(task, self._work, sender), name=f"trial-{task.number}"
+        )
+        self._process.start()
+        sender.close()  # so that the child's end is the only one, and its death ends our wait
+
+    def result(self) -> Evaluation | str:
+        """Wait for the end; return what was measured, or in one line why the trial failed."""
+        try:
+            outcome: Evaluation | str = self._receiver.recv()
+        except EOFError:
+            self._process.join()
+            outcome = _death(self._process.exitcode)
+        self._process.join()
+        self._receiver.close()
+        shutil.rmtree(self.task.folder, ignore_errors=True)
+        if self._work.exists():
+            self._work.rename(self.task.folder)
+        return outcome
+
+    def stop(self) -> None:
+        """Kill the process and drop what it wrote."""
+        self._process.kill()
+        self._process.join()
+        self._receiver.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @staticmethod
+    def wait_for_any(processes: "Sequence[TrialProcess]", timeout: float) -> "list[TrialProcess]":
+        """Return those that have ended, after ``timeout`` seconds at most."""
+        ready = set(wait([process._receiver for process in processes], timeout))
+        return [process for process in processes if process._receiver in ready]
+
+
+def remove_unfinished(trials_folder: Path) -> None:
+    """Drop the work of trials whose search was killed; call it while no search runs there."""
+    for path in trials_folder.glob(".*-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _context() -> BaseContext:
+    # A fork server that has torch loaded starts a trial in milliseconds. A plain fork would copy the
+    # locks of this process's threads in whatever state they are.
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tinypareto.evaluation", "tinypareto.experiments.digits"])
+    return context
+
+
+def _run(task: TrialTask, work: Path, sender: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    use_one_thread()
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with open(work / "log.txt", "w", encoding="utf-8", buffering=1) as log:
+            os.dup2(log.fileno(), 1)  # compilers and onnxruntime write past sys.stdout
+            os.dup2(log.fileno(), 2)
+            sys.stdout = sys.stderr = log
+            outcome = _evaluate(task, work)
+    except OSError as error:
+        outcome = _reason(error)
+    sender.send(outcome)
+    sender.close()
+
+
+def _evaluate(task: TrialTask, work: Path) -> Evaluation | str:
+    try:
+        experiment = task.experiment
+        if isinstance(experiment, str):
+            experiment = load_experiment(experiment)
+        data = experiment.read_data(task.data_path)
+        return evaluate(experiment, data, task.parameters, task.seed, work)
+    except (Exception, SystemExit) as error:
+        with contextlib.suppress(OSError):  # the disk may be what is wrong
+            if not isinstance(error, TinyParetoError):
+                traceback.print_exc()
+            print(_reason(error))
+        return _reason(error)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TinyParetoError):
+        return str(error)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "out of memory; lower batch_size or the network's width, or run fewer --jobs."
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"the disk is full ({error}); free some space and run the search again."
+    return f"{type(error).__name__}: {error}; the traceback is in the trial's log.txt."
+
+
+def _death(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        hint = "probably out of memory" if name == "SIGKILL" else "a crash in compiled code"
+        return f"the trial's process was ended by {name} ({hint}); its log.txt ends where it happened."
+    return f"the trial's process left with exit code {exit_code} and no result; see its log.txt."
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,72 @@
+"""Experiments whose trials take a second: a dense network on two real features of scikit-learn's iris."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+from optuna.distributions import FloatDistribution, IntDistribution
+from sklearn.datasets import load_iris
+from torch import nn
+
+from tinypareto.experiment import Experiment, train_and_prune
+from tinypareto.network.data import Data, Split
+
+SPACE = {
+    "width": IntDistribution(4, 32),
+    "learning_rate": FloatDistribution(1e-3, 1e-1, log=True),
+}
+
+
+def load_data():
+    features, labels = load_iris(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(labels))
+    parts = [order[:90], order[90:120], order[120:]]
+    train, validation, test = (Split(inputs=features[part] / 8, targets=labels[part]) for part in parts)
+    return Data(train=train, validation=validation, test=test)
+
+
+def build_model(parameters):
+    width = parameters["width"]
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 3))
+
+
+def train_briefly(model, data, parameters, seed):
+    return train_and_prune(model, data, {**parameters, "epochs": 3, "batch_size": 32}, seed)
+
+
+def crash_at_some_widths(parameters):
+    if parameters["width"] % 3 == 0:
+        os.kill(os.getpid(), signal.SIGKILL)  # what the system does to a process that takes all memory
+    if parameters["width"] % 3 == 1:
+        raise MemoryError
+    return build_model(parameters)
+
+
+def fill_the_disk(network, data, parameters, seed, folder):
+    (folder / "model.onnx").symlink_to("/dev/full")
+    with open(folder / "model.onnx", "wb") as file:
+        file.write(bytes(1 << 20))
+
+
+def energy(folder: Path):
+    return {"energy": float((folder / "firmware.elf").stat().st_size)}
+
+
+def iris(**changes):
+    settings = {
+        "name": "iris",
+        "space": SPACE,
+        "build_model": build_model,
+        "load_data": load_data,
+        "train": train_briefly,
+        "limits": {"rom_bytes": 16 * 1024},
+    }
+    return Experiment(**{**settings, **changes})
+
+
+small = iris()
+crashing = iris(build_model=crash_at_some_widths)
+full_disk = iris(quantize=fill_the_disk)
+measured = iris(objectives=("error", "energy", "ram_bytes"), limits={}, measure=energy, scales={"energy": 1e6})
+not_an_experiment = {"name": "iris"}

@@ -1,0 +1,117 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tinypareto.cli import app, parse_duration
+from tinypareto.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = f"{ROOT / 'tests' / 'small_experiments.py'}:small"
+COMMANDS = {command.callback.__name__ for command in app.registered_commands}
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cli") / "study"
+    outcome = run("search", SMALL, "--trials", 3, "--out", out, "--json")
+    assert outcome.exit_code == 0, outcome.output
+    return out, json.loads(outcome.stdout)
+
+
+def test_search_prints_one_json_document(study):
+    _, summary = study
+    assert set(summary) == {"trials", "finished", "failed", "feasible", "hypervolume", "seconds"}
+    assert (summary["trials"], summary["finished"]) == (3, 3)
+
+
+def test_front_prints_rows_as_json_and_as_a_table(study):
+    rows = json.loads(run("front", study[0], "--json").stdout)
+    assert all(
+        set(row) == {"trial", "step", "parameters", "objectives", "test_error", "folder"} for row in rows
+    )
+    assert f"{len(rows)} feasible Pareto trials" in run("front", study[0]).stdout
+
+
+def test_report_is_written_and_named(study):
+    outcome = run("report", study[0])
+    assert "report.html" in outcome.stdout.replace("\n", "")
+    assert (study[0] / "report.html").stat().st_size > 1_000_000
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_command_has_help_and_a_manual_entry(command):
+    outcome = run(command, "--help")
+    assert outcome.exit_code == 0
+    assert len(outcome.stdout) > 150
+    assert f"tinypareto {command}" in (ROOT / "docs" / "manual.md").read_text(encoding="utf-8")
+
+
+def test_builtin_experiments_and_targets_are_listed():
+    assert "digits" in run("experiments").stdout
+    assert "cortex-m4" in run("targets").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["search", "digit", "--out", "{tmp}"], "no experiment 'digit'"),
+        (["search", f"{SMALL[:-6]}:tiny", "--out", "{tmp}"], "must name an Experiment"),
+        (["search", SMALL, "--out", "{tmp}", "--time-limit", "soon"], "looks like 8h"),
+        (["front", "{tmp}/nothing"], "there is no study"),
+        (["report", "{tmp}/nothing"], "there is no study"),
+        (["compile", "{tmp}/nothing.onnx", "--out", "{tmp}/c"], "nothing.onnx"),
+        (["compile", SMALL[:-6], "--out", "{tmp}/c"], "ONNX"),
+        (["simulate", "{tmp}", "--input", "x.npy", "--output", "y.npy"], ""),
+    ],
+)
+def test_mistake_is_one_line_and_exit_code_1(arguments, said, tmp_path):
+    outcome = run(*[text.format(tmp=tmp_path) for text in arguments])
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith("tinypareto: ")
+    assert outcome.stderr.count("\n") == 1
+    assert said in outcome.stderr
+    assert outcome.stdout == ""
+
+
+def test_wrong_usage_is_exit_code_2():
+    assert run("search").exit_code == 2
+    assert run("search", SMALL, "--out", "x", "--trials", "0").exit_code == 2
+
+
+def test_ctrl_c_saves_everything_and_says_how_to_go_on(tmp_path):
+    out = tmp_path / "study"
+    command = [sys.executable, "-m", "tinypareto.cli", "search", SMALL, "--trials", "200", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (out / "trials" / "0000").exists():
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    assert not list((out / "trials").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("8h", 28800), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("7", 7), ("1.5h", 5400)]
+)
+def test_durations_are_read(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "8 hours", "-3m", "1m1h"])
+def test_other_durations_are_rejected(text):
+    with pytest.raises(ConfigError, match="looks like 8h"):
+        parse_duration(text)

@@ -1,0 +1,46 @@
+"""The folder tree is the data flow: a module imports only from modules listed above it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parent.parent / "src" / "tinypareto"
+
+LAYERS = [
+    "errors",
+    "threads",
+    "space",
+    "front",
+    "synthetic",
+]
+
+
+def modules() -> list[str]:
+    paths = [path.relative_to(SRC).with_suffix("") for path in SRC.rglob("*.py") if path.name != "__init__.py"]
+    return sorted(".".join(path.parts) for path in paths)
+
+
+@pytest.mark.parametrize(("rank", "name"), list(enumerate(LAYERS)))
+def test_module_imports_only_from_earlier_layers(rank, name):
+    tree = ast.parse((SRC / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    used = {
+        node.module.removeprefix("tinypareto.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith("tinypareto.")
+    }
+    packages = {earlier.rpartition(".")[0] for earlier in LAYERS[:rank]}
+    too_late = used - set(LAYERS[:rank]) - packages
+    assert not too_late, f"{name} imports {sorted(too_late)}; move it down or pass a value"
+
+
+def test_every_module_has_its_place():
+    assert sorted(LAYERS) == modules()
+
+
+@pytest.mark.parametrize(("half", "others"), [("search", ("network", "mcu")), ("network", ("search", "mcu")), ("mcu", ("search", "network"))])
+def test_halves_do_not_know_each_other(half, others):
+    for path in (SRC / half).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for other in others:
+            assert f"tinypareto.{other}" not in text, f"{path.name} mentions tinypareto.{other}"
