@@ -68,5 +68,7 @@ def iris(**changes):
 small = iris()
 crashing = iris(build_model=crash_at_some_widths)
 full_disk = iris(quantize=fill_the_disk)
-measured = iris(objectives=("error", "energy", "ram_bytes"), limits={}, measure=energy, scales={"energy": 1e6})
+measured = iris(
+    objectives=("error", "energy", "ram_bytes"), limits={}, measure=energy, scales={"energy": 1e6}
+)
 not_an_experiment = {"name": "iris"}

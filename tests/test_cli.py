@@ -105,7 +105,8 @@ def test_ctrl_c_saves_everything_and_says_how_to_go_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("8h", 28800), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("7", 7), ("1.5h", 5400)]
+    ("text", "seconds"),
+    [("8h", 28800), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("7", 7), ("1.5h", 5400)],
 )
 def test_durations_are_read(text, seconds):
     assert parse_duration(text) == seconds

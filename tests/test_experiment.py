@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from small_experiments import iris
 from optuna.distributions import FloatDistribution
+from small_experiments import iris
 
 from tinypareto.errors import ConfigError, DataError, ExperimentError, SpaceError
 from tinypareto.experiment import Experiment, builtin_experiments, load_experiment
@@ -43,7 +43,10 @@ def test_unknown_reference_is_an_error_with_a_remedy(reference, remedy):
         ("import numpy\nraise ValueError('oh no')\n", r"line 2 raised ValueError: oh no; mend the file"),
         ("x = (\n", r"line 1 raised SyntaxError"),
         ("import sys\nsys.exit(3)\n", r"raised SystemExit: 3"),
-        ("from tinypareto import Experiment\nExperiment(name='e', space={}, build_model=1, load_data=1)", "empty space"),
+        (
+            "from tinypareto import Experiment\nExperiment(name='e', space={}, build_model=1, load_data=1)",
+            "empty space",
+        ),
     ],
 )
 def test_file_that_raises_is_one_line_with_the_place(tmp_path, text, said):

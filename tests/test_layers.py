@@ -17,7 +17,9 @@ LAYERS = [
 
 
 def modules() -> list[str]:
-    paths = [path.relative_to(SRC).with_suffix("") for path in SRC.rglob("*.py") if path.name != "__init__.py"]
+    paths = [
+        path.relative_to(SRC).with_suffix("") for path in SRC.rglob("*.py") if path.name != "__init__.py"
+    ]
     return sorted(".".join(path.parts) for path in paths)
 
 
@@ -38,7 +40,10 @@ def test_every_module_has_its_place():
     assert sorted(LAYERS) == modules()
 
 
-@pytest.mark.parametrize(("half", "others"), [("search", ("network", "mcu")), ("network", ("search", "mcu")), ("mcu", ("search", "network"))])
+@pytest.mark.parametrize(
+    ("half", "others"),
+    [("search", ("network", "mcu")), ("network", ("search", "mcu")), ("mcu", ("search", "network"))],
+)
 def test_halves_do_not_know_each_other(half, others):
     for path in (SRC / half).rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -99,7 +99,9 @@ def test_trial_that_finished_but_was_not_entered_is_not_trained_again(uninterrup
     written = log.stat().st_mtime_ns
     with sqlite3.connect(out / "study.db") as database:  # as a kill just before the entry leaves it
         database.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number = 1")
-        database.execute("DELETE FROM trial_values WHERE trial_id IN (SELECT trial_id FROM trials WHERE number = 1)")
+        database.execute(
+            "DELETE FROM trial_values WHERE trial_id IN (SELECT trial_id FROM trials WHERE number = 1)"
+        )
     run_search(SMALL, out, SearchSettings(trials=2, seed=3))
     assert log.stat().st_mtime_ns == written
     assert choices(out) == choices(uninterrupted)[:2]
@@ -118,7 +120,9 @@ def test_two_searches_share_one_study_without_repeating_a_trial(tmp_path):
 def test_crashing_trials_fail_alone_with_their_reason(tmp_path):
     summary = run_search(f"{EXPERIMENTS}:crashing", tmp_path / "study", SearchSettings(trials=6, jobs=2))
     assert (summary.finished, summary.trials) == (6, 6)
-    reasons = {trial.parameters["width"] % 3: trial.failure for trial in open_history(tmp_path / "study").trials}
+    reasons = {
+        trial.parameters["width"] % 3: trial.failure for trial in open_history(tmp_path / "study").trials
+    }
     assert "SIGKILL (probably out of memory)" in reasons[0]
     assert reasons[1].startswith("out of memory")
     assert reasons[2] is None

@@ -109,8 +109,8 @@ def search(
         print(json.dumps(asdict(summary)))
         return
     print(
-        f"{summary.finished} of {summary.trials} trials ({summary.failed} failed, {summary.feasible} feasible), "
-        f"hypervolume {summary.hypervolume:.4f}, {summary.seconds:.0f} s.\n"
+        f"{summary.finished} of {summary.trials} trials, {summary.failed} failed, {summary.feasible} feasible; "
+        f"hypervolume {summary.hypervolume:.4f}; {summary.seconds:.0f} s.\n"
         f"Next: `tinypareto front {out}` and `tinypareto report {out}`."
     )
 

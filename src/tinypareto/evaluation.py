@@ -202,7 +202,8 @@ def _leave_untrained(model: nn.Module, data: Data, parameters: Parameters, seed:
 
 
 def _macs(experiment: Experiment, parameters: Parameters, data: Data) -> int:
-    return macs(build_network(experiment.build_model, parameters, data, 0), torch.zeros(1, *data.sample_shape))
+    model = build_network(experiment.build_model, parameters, data, 0)
+    return macs(model, torch.zeros(1, *data.sample_shape))
 
 
 def _predict(program: Program, split: Split) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:

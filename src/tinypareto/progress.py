@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
-from tinypareto.trials import FinishedTrial
 from tinypareto.study import SearchProgress
+from tinypareto.trials import FinishedTrial
 
 SHOWN = {"rom_bytes": "ROM", "ram_bytes": "RAM", "flops": "FLOPs"}
 

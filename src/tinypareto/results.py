@@ -10,8 +10,8 @@ from tinypareto.errors import StudyError
 from tinypareto.evaluation import add_test_error
 from tinypareto.experiment import load_experiment
 from tinypareto.front import pick_knee
-from tinypareto.trials import FinishedTrial, History, read_history, read_metrics
 from tinypareto.study_home import StudyHome, database_errors
+from tinypareto.trials import FinishedTrial, History, read_history, read_metrics
 
 
 def open_history(folder: Path) -> History:

@@ -13,11 +13,11 @@ from optuna.trial import Trial, TrialState
 from tinypareto.errors import ConfigError
 from tinypareto.evaluation import Evaluation, add_test_error, objective_scales, read_evaluation
 from tinypareto.experiment import Experiment, load_experiment
-from tinypareto.trials import FAILURE, History, read_history, trial_folder
 from tinypareto.samplers import make_sampler
 from tinypareto.study_home import StudyDescription, StudyHome, database_errors
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
+from tinypareto.trials import FAILURE, History, read_history, trial_folder
 
 POLL_SECONDS = 0.5  # how often progress is shown and Ctrl-C noticed while trials run
 

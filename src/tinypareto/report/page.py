@@ -8,9 +8,9 @@ import plotly.offline  # type: ignore[import-untyped]
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tinypareto.front import pick_knee
-from tinypareto.trials import FinishedTrial, History, read_metrics
 from tinypareto.report.plots import axis_of, breakdown_figure, hypervolume_figure, pareto_figure
 from tinypareto.results import front_rows, open_history
+from tinypareto.trials import FinishedTrial, History, read_metrics
 
 
 def write_report(folder: Path) -> Path:
