@@ -15,19 +15,18 @@ def fuse_relu(graph: Graph) -> Graph:
     """Return the graph with ReLUs turned into clamps of their producers where that changes no byte."""
     readers = Counter(name for operator in graph.operators for name in set(operator.inputs))
     readers[graph.output] += 1  # the caller
-    kept: dict[str, Operator] = {}  # by output
+    fused: list[Operator] = []
+    place: dict[str, int] = {}  # of each output's operator in the new list
     for operator in graph.operators:
-        producer = kept.get(operator.inputs[0])
-        if (
-            isinstance(operator, Relu)
-            and producer is not None
-            and readers[producer.output] == 1
-            and _keeps_scale(graph, operator)
-        ):
-            del kept[producer.output]
-            operator = _clamped(graph, producer, operator)
-        kept[operator.output] = operator
-    return graph.with_operators(tuple(kept.values()))
+        producer = place.get(operator.inputs[0])
+        alone = readers[operator.inputs[0]] == 1
+        if isinstance(operator, Relu) and producer is not None and alone and _keeps_scale(graph, operator):
+            place[operator.output] = producer
+            fused[producer] = _clamped(graph, fused[producer], operator)
+        else:
+            place[operator.output] = len(fused)
+            fused.append(operator)
+    return graph.with_operators(tuple(fused))
 
 
 def _keeps_scale(graph: Graph, relu: Relu) -> bool:
