@@ -76,8 +76,8 @@ class Data:
         ):
             raise DataError(
                 f"all splits must hold one kind of target, got {self.train.targets.dtype} "
-                f"{self.train.targets.shape} in train and {split.targets.dtype} {split.targets.shape} in {name}; "
-                "use integers for classes and floats for regression in every split."
+                f"{self.train.targets.shape} in train and {split.targets.dtype} {split.targets.shape} in "
+                f"{name}; use integers for classes and floats for regression in every split."
             )
         if self.classes is not None and int(split.targets.max()) >= self.classes:
             raise DataError(
@@ -99,7 +99,7 @@ class Data:
 
 
 def calibration_samples(train: Split, count: int, seed: int) -> FloatArray:
-    """Return ``count`` inputs of the training split, drawn without replacement; all of them if fewer exist."""
+    """Return ``count`` inputs of the training split, drawn without replacement; all if fewer exist."""
     generator = np.random.default_rng(seed)
     chosen = generator.choice(len(train), size=min(count, len(train)), replace=False)
     return train.inputs[np.sort(chosen)]
@@ -114,7 +114,8 @@ def _checked_inputs(inputs: Any) -> FloatArray:
         )
     if len(array) < MIN_SAMPLES:
         raise DataError(
-            f"a split needs at least {MIN_SAMPLES} samples, got {len(array)}; add data or split it differently."
+            f"a split needs at least {MIN_SAMPLES} samples, got {len(array)}; add data or split it "
+            "differently."
         )
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())

@@ -30,9 +30,9 @@ def importance(
     The score of coupled layers is the mean of their scores.
 
     Args:
-        heuristic: ``l1`` or ``l2`` (norm of a filter's weights), ``taylor`` (first-order change of the loss without
-            it), ``fpgm`` (sum of its distances from the layer's other filters) or ``apoz`` (share of its
-            activations that are not zero, taken where the next layer reads them).
+        heuristic: ``l1`` or ``l2`` (norm of a filter's weights), ``taylor`` (first-order change of the
+            loss without it), ``fpgm`` (sum of its distances from the layer's other filters) or ``apoz``
+            (share of its activations that are not zero, taken where the next layer reads them).
         model: The network; its mode and parameters stay as they are, its gradients are cleared.
         inputs: n training samples, seen by ``taylor`` and ``apoz``.
         targets: Their n targets, seen by ``taylor``.
@@ -47,13 +47,13 @@ def importance(
     if heuristic == "fpgm":
         return _from_weights(lambda filters: torch.cdist(filters, filters).sum(1))
     order = {"l1": 1, "l2": 2}[heuristic]
-    return _from_weights(lambda filters: torch.linalg.vector_norm(filters, ord=order, dim=1))
+    return _from_weights(lambda filters: torch.linalg.vector_norm(filters, order, 1))
 
 
 def _from_weights(score_filters: Callable[[torch.Tensor], torch.Tensor]) -> Score:
     """Score filters by their weights, filters x rest."""
     return lambda group: _mean_over(
-        group, PRODUCERS, lambda layer: score_filters(layer.weight.detach().flatten(1))
+        group, PRODUCERS, lambda layer: score_filters(layer.get_parameter("weight").detach().flatten(1))
     )
 
 

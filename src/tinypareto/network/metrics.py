@@ -87,4 +87,5 @@ def _predicted(outputs: FloatArray, count: int) -> npt.NDArray[np.int64]:
             f"outputs must be n x classes with n = {count}, got shape {outputs.shape}; "
             "return one row of scores per sample."
         )
-    return outputs.argmax(axis=1)
+    predicted: npt.NDArray[np.int64] = outputs.argmax(axis=1)
+    return predicted

@@ -81,7 +81,7 @@ class PruningConfig:
         return cls(sparsity=sparsity, **settings)
 
     def steps_by_epoch(self, epochs: int) -> dict[int, float]:
-        """Return, for each epoch (from 0) that a pruning step precedes, the share of the sparsity reached by it.
+        """Return the epochs (from 0) that a step precedes, and the share of the sparsity that it reaches.
 
         AGP is steep first and flat later: step t of T reaches 1 - (1 - t/T)^3 of the sparsity. Every step is
         followed by at least one epoch; steps that fall on the same epoch are merged.
@@ -147,7 +147,7 @@ class FilterPruner:
             if name not in known:
                 raise TrainingError(
                     f"sparsity_{name} must name a sub-module, but the network has only "
-                    f"{', '.join(child for child, _ in model.named_children())}; rename the parameter or the module."
+                    f"{', '.join(child for child, _ in model.named_children())}; rename one of the two."
                 )
         self._graph = _trace(model, example)
         self.warnings: list[str] = []
@@ -168,7 +168,8 @@ class FilterPruner:
         removed = sum(self._prune_group(group, share, score) for group in self._groups)
         if removed == 0 and share > self._reached and any(group.sparsity for group in self._groups):
             self.warnings.append(
-                f"a pruning step to {share:.0%} of the sparsity removed no filter: the layers are too narrow for it."
+                f"a pruning step to {share:.0%} of the sparsity removed no filter: the layers are too "
+                "narrow for it."
             )
         self._reached = share
         self._model.zero_grad(set_to_none=True)  # torch-pruning carries old gradients over
@@ -209,12 +210,14 @@ class FilterPruner:
         """Tell whether the group can be pruned, and warn of what will not go as asked."""
         if any(_is_grouped(layer) for layer in producers):
             self.warnings.append(
-                f"{group.name} is coupled to a grouped convolution (neither dense nor depthwise) and stays unpruned."
+                f"{group.name} is coupled to a grouped convolution (neither dense nor depthwise) and stays "
+                "unpruned."
             )
             return False
         if group.width * (1 - group.sparsity) < 0.5:
             self.warnings.append(
-                f"sparsity {group.sparsity:g} would remove all {group.width} filters of {group.name}; one is kept."
+                f"sparsity {group.sparsity:g} would remove all {group.width} filters of {group.name}; "
+                "one is kept."
             )
         return True
 
@@ -230,8 +233,8 @@ class FilterPruner:
                 self._model(self._example)
         except Exception as problem:
             raise TrainingError(
-                f"the network must run after pruning, but its forward pass failed ({problem}); take channel counts "
-                "from the tensors, not from constants, and avoid adding the network's input to a layer's output."
+                f"the network must run after pruning, but its forward pass failed ({problem}); take channel "
+                "counts from the tensors, not from constants, and add nothing to the network's input."
             ) from problem
         finally:
             self._model.train(was_training)
@@ -262,8 +265,8 @@ def _trace(model: nn.Module, example: torch.Tensor) -> Any:
         return tp.DependencyGraph().build_dependency(model, (example,))
     except Exception as problem:
         raise TrainingError(
-            f"the network must run on one sample of shape {tuple(example.shape)} and be traceable for pruning, "
-            f"but that failed ({problem}); mend its forward pass."
+            f"the network must run on one sample of shape {tuple(example.shape)} and be traceable for "
+            f"pruning, but that failed ({problem}); mend its forward pass."
         ) from problem
     finally:
         model.train(was_training)

@@ -100,10 +100,10 @@ def quantize_network(
 
 
 def export_onnx(model: nn.Module, example: torch.Tensor, path: Path) -> None:
-    """Write ``model`` in evaluation mode as float32 ONNX with a free batch axis; BN is folded into convolutions.
+    """Write ``model`` as float32 ONNX with a free batch axis, batch normalisation folded into convolutions.
 
     Args:
-        model: A network on any device; it stays as it is.
+        model: A network on any device, exported in evaluation mode; it stays as it is.
         example: One sample, 1 x C x H x W, 1 x C x L or 1 x F.
         path: The file to write, input ``input``, output ``output``.
 
@@ -125,8 +125,8 @@ def export_onnx(model: nn.Module, example: torch.Tensor, path: Path) -> None:
             )
     except Exception as problem:
         raise QuantizationError(
-            f"the network must be exportable to ONNX with a free batch axis, but {_first_line(problem)}; replace "
-            "constant batch sizes and data-dependent branches in its forward pass."
+            f"the network must be exportable to ONNX with a free batch axis, but {_first_line(problem)}; "
+            "replace constant batch sizes and data-dependent branches in its forward pass."
         ) from problem
     assert program is not None  # dynamo=True always returns one
     onnx.save(_without_origins(program.model_proto), path)
@@ -156,10 +156,12 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
                     "ActivationSymmetric": config.activation_symmetric,
                 },
             )
+    except (MemoryError, OSError):
+        raise  # a full disk is no fault of the network
     except Exception as problem:
         raise QuantizationError(
-            f"{source.name} must be quantisable to int8, but {_first_line(problem)}; check that the network gives "
-            "finite outputs for the calibration samples."
+            f"{source.name} must be quantisable to int8, but {_first_line(problem)}; check that the "
+            "network gives finite outputs for the calibration samples."
         ) from problem
     finally:
         prepared.unlink(missing_ok=True)
@@ -183,7 +185,7 @@ def run_onnx(path: Path, inputs: FloatArray, batch_size: int = 256) -> FloatArra
         return np.concatenate([session.run(None, {name: batch})[0] for batch in batches])
     except Exception as problem:
         raise QuantizationError(
-            f"{path.name} must run in onnxruntime on inputs of shape {inputs.shape}, but {_first_line(problem)}; "
+            f"{path.name} must run in onnxruntime on inputs {inputs.shape}, but {_first_line(problem)}; "
             "check the file and the inputs' shape."
         ) from problem
 

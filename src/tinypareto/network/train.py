@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinypareto.errors import ConfigError, TrainingError
+from tinypareto.errors import ConfigError, TinyParetoError, TrainingError
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data
 from tinypareto.network.importance import Loss, importance
@@ -107,10 +107,13 @@ def build_network(
         try:
             model = build_model(parameters)
             outputs = predict(model, data.train.inputs[:2])
+        except (MemoryError, TinyParetoError):
+            raise  # says already what is wrong
         except Exception as problem:
             raise TrainingError(
-                f"the network for {dict(parameters)} must build and run on samples of shape {data.sample_shape}, "
-                f"but {type(problem).__name__}: {problem}; mend build_model or its forward pass."
+                f"the network for {dict(parameters)} must build and run on samples of shape "
+                f"{data.sample_shape}, but {type(problem).__name__}: {problem}; mend build_model or its "
+                "forward pass."
             ) from problem
     wanted = data.classes or math.prod(data.train.targets.shape[1:])
     if outputs.ndim > 2 or outputs.size != 2 * wanted:
@@ -182,7 +185,7 @@ def predict(model: nn.Module, inputs: np.ndarray[Any, Any], batch_size: int = 25
     device = _device_of(model)
     try:
         with torch.no_grad():
-            batches = torch.from_numpy(inputs).split(batch_size)
+            batches = torch.split(torch.from_numpy(inputs), batch_size)
             return torch.cat([model(batch.to(device)).cpu() for batch in batches]).numpy()
     finally:
         model.train(was_training)
@@ -256,8 +259,8 @@ class _Loop:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(
-                f"the loss must stay finite, but was {value} in epoch {epoch + 1} of {self._training.epochs}; "
-                f"lower learning_rate (now {self._training.learning_rate:g}) or check the data's scale."
+                f"the loss must stay finite, but was {value} in epoch {epoch + 1} of {self._training.epochs};"
+                f" lower learning_rate (now {self._training.learning_rate:g}) or check the data's scale."
             )
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -266,7 +269,7 @@ class _Loop:
 
     def _order(self) -> tuple[torch.Tensor, ...]:
         order = torch.randperm(len(self._inputs), generator=self._generator)
-        return order.split(self._training.batch_size)[: self._batches_per_epoch]
+        return torch.split(order, self._training.batch_size)[: self._batches_per_epoch]
 
     def _learning_rate(self) -> float:
         if self._training.schedule == "constant":
