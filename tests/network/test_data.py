@@ -84,7 +84,7 @@ def test_splits_with_different_kinds_of_target_are_rejected():
 
 
 def test_class_that_training_lacks_is_rejected():
-    with pytest.raises(DataError, match="validation holds class 4 .* split with stratification"):
+    with pytest.raises(DataError, match=r"validation holds class 4 .* split with stratification"):
         data_of(validation=split_of(classes=5))
 
 

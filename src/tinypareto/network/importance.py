@@ -63,21 +63,21 @@ def _taylor(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, loss:
         model.zero_grad(set_to_none=True)
         loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
     changes: dict[nn.Module, torch.Tensor] = {}
-    for layer in model.modules():
-        weight = getattr(layer, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.grad is not None:
-            changes[layer] = (
-                (weight * weight.grad).detach().abs().flatten(1 if weight.ndim > 1 else 0).float()
-            )
+    for layer in _layers(model):
+        weight = layer.get_parameter("weight")
+        gradient = (
+            torch.zeros_like(weight) if weight.grad is None else weight.grad
+        )  # None: not used, or frozen
+        changes[layer] = (weight.detach() * gradient).abs().flatten(1).sum(1)
     model.zero_grad(set_to_none=True)
-    return lambda group: _mean_over(group, PRODUCERS, lambda layer: changes[layer].sum(1))
+    return lambda group: _mean_over(group, PRODUCERS, lambda layer: changes[layer])
 
 
 def _nonzero_share(model: nn.Module, inputs: torch.Tensor) -> Score:
     """Score filters by 1 - APoZ, watched at the inputs of the layers that read them.
 
     Watching the readers finds the activations whether a ReLU is a module or a function call, and after
-    a residual addition as well.
+    a residual addition as well. Where nothing is ever zero (no ReLU), the first filters go.
     """
     shares: dict[nn.Module, torch.Tensor] = {}
 
@@ -86,8 +86,7 @@ def _nonzero_share(model: nn.Module, inputs: torch.Tensor) -> Score:
         others = [axis for axis in range(arguments[0].ndim) if axis != channel_axis]
         shares[layer] = (arguments[0] != 0).float().mean(others)
 
-    readers = [layer for layer in model.modules() if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear))]
-    hooks = [layer.register_forward_pre_hook(watch) for layer in readers]
+    hooks = [layer.register_forward_pre_hook(watch) for layer in _layers(model)]
     with _evaluating(model), torch.no_grad():
         model(inputs)
     for hook in hooks:
@@ -109,6 +108,10 @@ def _mean_over(
         total.index_add_(0, roots, scores)
         count.index_add_(0, roots, torch.ones_like(scores))
     return total / count.clamp(min=1)
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    return [layer for layer in model.modules() if isinstance(layer, (nn.modules.conv._ConvNd, nn.Linear))]
 
 
 @contextmanager

@@ -137,6 +137,8 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
 
     Raises:
         QuantizationError: If onnxruntime cannot quantise the file.
+        OSError: If a file cannot be written.
+        MemoryError: If there is too little memory.
     """
     prepared = target.with_suffix(".prepared.onnx")
     try:

@@ -17,8 +17,9 @@ from torch import nn
 from tinypareto.errors import ConfigError, TinyParetoError, TrainingError
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data
+from tinypareto.network.filter_pruner import FilterPruner
 from tinypareto.network.importance import Loss, importance
-from tinypareto.network.prune import FilterPruner, PruningConfig
+from tinypareto.network.prune import PruningConfig
 
 OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("cosine", "constant")
@@ -101,6 +102,8 @@ def build_network(
 
     Raises:
         TrainingError: If building or the forward pass fails, or the outputs do not fit the targets.
+        TinyParetoError: As ``build_model`` raised it.
+        MemoryError: As ``build_model`` raised it.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
