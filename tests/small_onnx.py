@@ -8,6 +8,9 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from tinypareto.mcu.read_onnx import read_onnx
+from tinypareto.mcu.reference import dequantize_output, quantize_input, run_reference
+
 OPSET = 20
 
 
@@ -65,3 +68,47 @@ def run_onnx(path: Path, values) -> np.ndarray:
     options.add_session_config_entry("session.x64quantprecision", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: values})[0]
+
+
+def qdq(name, scale, zero_point):
+    """Return nodes and constants that quantise ``name`` and give the int8 ``name_q``, the float ``name_r``."""
+    constants = {f"{name}_s": np.float32(scale), f"{name}_z": np.int8(zero_point)}
+    nodes = [
+        helper.make_node("QuantizeLinear", [name, *constants], [f"{name}_q"], name=f"quantize_{name}"),
+        helper.make_node("DequantizeLinear", [f"{name}_q", *constants], [f"{name}_r"], name=f"real_{name}"),
+    ]
+    return nodes, constants
+
+
+def written_by_hand(folder: Path, middle, constants=None, *, dims=(6,), output=("h", 0.1, 3)) -> Path:
+    """Write a QDQ file without onnxruntime's quantiser: x, the nodes ``middle`` from x_r to h, h."""
+    before, first = qdq("x", 0.05, -4)
+    behind, last = qdq(*output)
+    constants = {**first, **last, **(constants or {})}
+    return float_file(
+        folder / "hand.onnx", [*before, *middle, *behind], constants, dims, output=f"{output[0]}_r"
+    )
+
+
+def int8_weight(rows=6, columns=9):
+    """Return a node that gives the float weight w, rows x columns, with a scale per column."""
+    weight = np.random.default_rng(0).integers(-127, 128, size=(rows, columns), dtype=np.int8)
+    scale = np.geomspace(0.001, 0.01, columns).astype(np.float32)
+    node = helper.make_node("DequantizeLinear", ["w_q", "w_s", "w_z"], ["w"], axis=1, name="weight")
+    return node, {"w_q": weight, "w_s": scale, "w_z": np.zeros(columns, np.int8)}
+
+
+def normal(*shape, seed=0):
+    """Return standard normal float32 values."""
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def steps_apart(path: Path, x, graph=None):
+    """Return how many output steps the reference and onnxruntime differ, for every value."""
+    graph = graph or read_onnx(path)
+    want = run_onnx(path, x)
+    got = dequantize_output(graph, run_reference(graph, quantize_input(graph, x)))
+    assert got.shape == want.shape
+    scale = graph.tensors[graph.output].scale
+    assert len(np.unique(np.rint(want / scale))) > 4, "a constant output shows nothing"
+    return np.abs(np.rint((got - want) / scale))

@@ -198,6 +198,8 @@ def _reshape(node: Node) -> Value:
     old = _batched(node)
     if not node.attributes.get("allowzero", 0):
         target = [old[axis] if size == 0 else size for axis, size in enumerate(target)]
+    if target[0] not in {-1, 1}:
+        node.refuse(f"{target} must keep the batch apart; export with a dynamic batch axis.")
     rest = target[1:]
     if rest.count(-1) == 1:
         rest[rest.index(-1)] = math.prod(old[1:]) // -math.prod(rest)

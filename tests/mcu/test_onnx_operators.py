@@ -1,0 +1,425 @@
+"""Each operator alone, compared with onnxruntime, which rescales in float: at most one step apart."""
+
+import numpy as np
+import pytest
+from onnx import helper
+from small_onnx import (
+    float_file,
+    int8_weight,
+    normal,
+    qdq,
+    quantized_file,
+    run_onnx,
+    steps_apart,
+    written_by_hand,
+)
+
+from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, MaxPool, Relu
+from tinypareto.mcu.read_onnx import read_onnx
+from tinypareto.mcu.reference import dequantize_output, quantize_input, run_reference
+
+IMAGE, SERIES = (4, 7, 6), (4, 19)
+
+
+def samples(dims, seed=1, count=32):
+    return normal(count, *dims, seed=seed)
+
+
+def one_node(tmp_path, kind, dims, constants=None, *, inputs=("x",), quantization=None, **attributes):
+    """Write, quantise and return a file with one layer; None as an attribute leaves it out."""
+    constants = constants or {}
+    attributes = {key: value for key, value in attributes.items() if value is not None}
+    node = helper.make_node(kind, [*inputs, *constants], ["y"], name="layer", **attributes)
+    path = float_file(tmp_path / "layer.onnx", [node], constants, dims)
+    return quantized_file(path, samples(dims), **(quantization or {}))
+
+
+CONVOLUTIONS = {
+    "plain": (IMAGE, (5, 4, 3, 3), {}),
+    "same": (IMAGE, (5, 4, 3, 3), {"pads": [1, 1, 1, 1]}),
+    "pointwise": (IMAGE, (9, 4, 1, 1), {}),
+    "strided pointwise": (IMAGE, (9, 4, 1, 1), {"strides": [2, 2]}),
+    "asymmetric": (IMAGE, (5, 4, 2, 3), {"strides": [2, 1], "pads": [0, 2, 1, 0], "dilations": [2, 1]}),
+    "grouped": (IMAGE, (6, 2, 3, 3), {"group": 2, "pads": [1, 1, 1, 1]}),
+    "depthwise": (IMAGE, (4, 1, 3, 3), {"group": 4, "pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    "same upper": (IMAGE, (5, 4, 2, 4), {"auto_pad": "SAME_UPPER", "strides": [2, 1]}),
+    "same lower": (IMAGE, (5, 4, 2, 4), {"auto_pad": "SAME_LOWER"}),
+    "valid": (IMAGE, (5, 4, 3, 3), {"auto_pad": "VALID"}),
+    "series": (SERIES, (5, 4, 5), {"pads": [2, 2], "strides": [2]}),
+    "dilated series": (SERIES, (5, 4, 3), {"pads": [4, 1], "dilations": [3]}),
+    "depthwise series": (SERIES, (4, 1, 3), {"group": 4, "pads": [1, 1]}),
+}
+
+
+@pytest.mark.parametrize("per_channel", [True, False], ids=["per channel", "per tensor"])
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_a_convolution_is_at_most_one_step_from_onnxruntime(tmp_path, case, per_channel):
+    dims, shape, attributes = CONVOLUTIONS[case]
+    # filters of very different sizes, so that a scale per tensor cannot pass for one per channel
+    weight = normal(*shape) * np.geomspace(0.1, 3, shape[0]).astype(np.float32).reshape(
+        -1, *[1] * (len(shape) - 1)
+    )
+    constants = {"weight": weight, "bias": normal(shape[0], seed=2)}
+    path = one_node(
+        tmp_path, "Conv", dims, constants, quantization={"per_channel": per_channel}, **attributes
+    )
+    (operator,) = read_onnx(path).operators
+    assert isinstance(operator, Convolution)
+    assert operator.name == "layer"
+    assert (len(np.unique(operator.weight_scale)) > 1) == per_channel
+    assert steps_apart(path, samples(dims, seed=3)).max() <= 1
+
+
+def test_a_convolution_without_bias_has_zeros(tmp_path):
+    path = one_node(tmp_path, "Conv", IMAGE, {"weight": normal(5, 4, 3, 3)})
+    assert read_onnx(path).operators[0].bias.tolist() == [0] * 5
+    assert steps_apart(path, samples(IMAGE, seed=3)).max() <= 1
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize("per_channel", [True, False], ids=["per channel", "per tensor"])
+def test_a_gemm_is_at_most_one_step_from_onnxruntime(tmp_path, transposed, per_channel):
+    weight = normal(6, 9) * np.geomspace(0.1, 3, 9).astype(np.float32)
+    constants = {"weight": weight.T if transposed else weight, "bias": normal(9)}
+    path = one_node(
+        tmp_path, "Gemm", (6,), constants, quantization={"per_channel": per_channel}, transB=transposed
+    )
+    graph = read_onnx(path)
+    assert isinstance(graph.operators[0], Dense)
+    assert graph.operators[0].weight.shape == (9, 6)
+    assert steps_apart(path, samples((6,), seed=3)).max() <= 1
+
+
+def test_a_matrix_product_is_a_dense_layer(tmp_path):
+    path = one_node(tmp_path, "MatMul", (6,), {"weight": normal(6, 9)})
+    assert isinstance(read_onnx(path).operators[0], Dense)
+    assert steps_apart(path, samples((6,), seed=3)).max() <= 1
+
+
+def test_a_float_bias_behind_a_matrix_product_is_its_bias(tmp_path):
+    weight, constants = int8_weight()
+    middle = [
+        weight,
+        helper.make_node("MatMul", ["x_r", "w"], ["p"]),
+        helper.make_node("Add", ["b", "p"], ["h"]),
+    ]
+    path = written_by_hand(tmp_path, middle, {**constants, "b": normal(9)})
+    (operator,) = read_onnx(path).operators
+    want = np.rint(normal(9) / (np.float64(np.float32(0.05)) * constants["w_s"].astype(np.float64)))
+    assert (operator.bias == want).all()
+    assert steps_apart(path, samples((6,), seed=3)).max() <= 1
+
+
+def test_a_clip_behind_a_layer_becomes_its_clamp(tmp_path):
+    weight, constants = int8_weight()
+    middle = [
+        weight,
+        helper.make_node("MatMul", ["x_r", "w"], ["p"]),
+        helper.make_node("Relu", ["p"], ["r"]),
+        helper.make_node("Clip", ["r", "", "high"], ["h"]),
+    ]
+    path = written_by_hand(tmp_path, middle, {**constants, "high": np.float32(1.0)}, output=("h", 0.02, -60))
+    (operator,) = read_onnx(path).operators
+    assert operator.clamp == (-60, -10)  # 0 and 1 / 0.02 above -60
+    assert steps_apart(path, samples((6,), seed=3)).max() <= 1
+
+
+def test_a_clip_alone_is_a_relu_with_an_upper_bound(tmp_path):
+    middle = [helper.make_node("Clip", ["x_r", "low", "high"], ["h"])]
+    path = written_by_hand(tmp_path, middle, {"low": np.float32(0.0), "high": np.float32(1.0)})
+    (operator,) = read_onnx(path).operators
+    assert isinstance(operator, Relu)
+    assert operator.clamp == (3, 13)
+    want = run_onnx(path, samples((6,)))
+    graph = read_onnx(path)
+    assert (
+        np.abs(
+            dequantize_output(graph, run_reference(graph, quantize_input(graph, samples((6,))))) - want
+        ).max()
+        < 0.11
+    )
+
+
+def test_a_relu_alone_is_at_most_one_step_from_onnxruntime(tmp_path):
+    path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"])], output=("h", 0.03, -128))
+    assert isinstance(read_onnx(path).operators[0], Relu)
+    assert steps_apart(path, samples((6,), seed=3)).max() <= 1
+
+
+def test_a_layer_that_is_quantised_in_two_ways_becomes_two_operators(tmp_path):
+    weight, constants = int8_weight()
+    relu, relu_constants = qdq("r", 0.02, -128)
+    product, product_constants = qdq("p", 0.04, 2)
+    middle = [
+        weight,
+        helper.make_node("MatMul", ["x_r", "w"], ["p"], name="fc"),
+        helper.make_node("Relu", ["p"], ["r"]),
+        *relu,
+        *product,
+        helper.make_node("Add", ["p_r", "r_r"], ["h"], name="sum"),
+    ]
+    path = written_by_hand(tmp_path, middle, {**constants, **relu_constants, **product_constants})
+    assert [operator.name for operator in read_onnx(path).operators] == ["fc", "fc_2", "sum"]
+    assert steps_apart(path, samples((6,), seed=3)).max() <= 2  # the sum adds one step to its inputs' one
+
+
+POOLS = {
+    "maximum": ("MaxPool", IMAGE, {"kernel_shape": [2, 2], "strides": [2, 2]}, MaxPool),
+    "padded maximum": ("MaxPool", IMAGE, {"kernel_shape": [3, 3], "pads": [1, 0, 1, 2]}, MaxPool),
+    "dilated maximum": ("MaxPool", IMAGE, {"kernel_shape": [2, 2], "dilations": [3, 2]}, MaxPool),
+    "maximum of a series": (
+        "MaxPool",
+        SERIES,
+        {"kernel_shape": [3], "strides": [2], "pads": [1, 1]},
+        MaxPool,
+    ),
+    "rounded up": ("MaxPool", IMAGE, {"kernel_shape": [2, 2], "strides": [2, 4], "ceil_mode": 1}, MaxPool),
+    "rounded up, padding only": (
+        "MaxPool",
+        IMAGE,
+        {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [1, 1, 1, 1], "ceil_mode": 1},
+        MaxPool,
+    ),
+    "global maximum": ("GlobalMaxPool", IMAGE, {}, MaxPool),
+    "mean": ("AveragePool", IMAGE, {"kernel_shape": [2, 3], "strides": [2, 1]}, AveragePool),
+    "padded mean": (
+        "AveragePool",
+        IMAGE,
+        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2], "count_include_pad": 1},
+        AveragePool,
+    ),
+    "mean of a series": ("AveragePool", SERIES, {"kernel_shape": [4], "strides": [3]}, AveragePool),
+    "global mean": ("GlobalAveragePool", IMAGE, {}, AveragePool),
+    "global mean of a series": ("GlobalAveragePool", SERIES, {}, AveragePool),
+}
+
+
+@pytest.mark.parametrize("case", POOLS)
+def test_a_pool_is_at_most_one_step_from_onnxruntime(tmp_path, case):
+    kind, dims, attributes, make = POOLS[case]
+    middle = [helper.make_node(kind, ["x_r"], ["h"], name="pool", **attributes)]
+    path = written_by_hand(tmp_path, middle, dims=dims, output=("h", 0.03, 7))
+    (operator,) = read_onnx(path).operators
+    assert isinstance(operator, make)
+    assert steps_apart(path, samples(dims, seed=3)).max() <= 1
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize(
+    ("dims", "axes"),
+    [(IMAGE, [2, 3]), (IMAGE, [-1, -2]), (IMAGE, [2]), (IMAGE, [3]), (SERIES, [2]), (SERIES, [-1])],
+)
+def test_a_mean_over_spatial_axes_is_at_most_one_step_from_onnxruntime(tmp_path, dims, axes, keep):
+    middle = [helper.make_node("ReduceMean", ["x_r", "axes"], ["h"], keepdims=keep)]
+    path = written_by_hand(tmp_path, middle, {"axes": np.array(axes)}, dims=dims, output=("h", 0.01, 5))
+    assert steps_apart(path, samples(dims, seed=3)).max() <= 1
+
+
+@pytest.mark.parametrize("axes", [[1], [1, 2], [0, 2]])
+def test_a_mean_over_channels_or_batch_is_refused(tmp_path, axes):
+    middle = [helper.make_node("ReduceMean", ["x_r", "axes"], ["h"], name="mean")]
+    path = written_by_hand(tmp_path, middle, {"axes": np.array(axes)}, dims=IMAGE)
+    with pytest.raises(UnsupportedModelError, match=r"'mean' \(ReduceMean\).*spatial axes \(2\.\.3\) only"):
+        read_onnx(path)
+
+
+RESHAPES = {
+    "Flatten": (("Flatten", []), {}),
+    "Reshape to -1": (("Reshape", ["to"]), {"to": np.array([0, -1])}),
+    "Reshape of the batch": (("Reshape", ["to"]), {"to": np.array([-1, 168])}),
+    "Reshape to one sample": (("Reshape", ["to"]), {"to": np.array([1, 168])}),
+}
+
+
+@pytest.mark.parametrize("case", RESHAPES)
+def test_the_weights_behind_a_flattened_image_are_permuted_to_hwc(tmp_path, case):
+    (kind, extra), constants = RESHAPES[case]
+    weight, weights = int8_weight(rows=168)
+    middle = [
+        weight,
+        helper.make_node(kind, ["x_r", *extra], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["h"]),
+    ]
+    path = written_by_hand(tmp_path, middle, {**constants, **weights}, dims=IMAGE, output=("h", 0.2, 3))
+    assert read_onnx(path).operators[0].inputs == ("x",)
+    assert steps_apart(path, samples(IMAGE, count=1 if "one sample" in case else 16)).max() <= 1
+
+
+def test_axes_of_length_one_come_and_go_without_an_operator(tmp_path):
+    middle = [
+        helper.make_node("Unsqueeze", ["x_r", "height"], ["image"]),
+        helper.make_node("GlobalMaxPool", ["image"], ["p"], name="pool"),
+        helper.make_node("Squeeze", ["p", "height"], ["q"]),
+        helper.make_node("Identity", ["q"], ["r"]),
+        helper.make_node("Unsqueeze", ["r", "last"], ["h"]),
+    ]
+    constants = {"height": np.array([2]), "last": np.array([3])}
+    path = written_by_hand(tmp_path, middle, constants, dims=SERIES, output=("h", 0.02, 3))
+    graph = read_onnx(path)
+    assert [operator.name for operator in graph.operators] == ["pool"]
+    assert graph.output_dims == (4, 1, 1)
+    assert steps_apart(path, samples(SERIES)).max() <= 1
+
+
+@pytest.mark.parametrize("dims", [IMAGE, SERIES, (23,)])
+def test_a_sum_is_at_most_one_step_from_onnxruntime(tmp_path, dims):
+    relu, constants = qdq("r", 0.013, -128)
+    middle = [
+        helper.make_node("Relu", ["x_r"], ["r"]),
+        *relu,
+        helper.make_node("Add", ["x_r", "r_r"], ["h"], name="sum"),
+    ]
+    path = written_by_hand(tmp_path, middle, constants, dims=dims, output=("h", 0.04, -20))
+    assert isinstance(read_onnx(path).operators[1], Add)
+    assert steps_apart(path, samples(dims)).max() <= 2  # its input may be one step off already
+
+
+def test_a_series_turned_upright_is_refused(tmp_path):
+    middle = [
+        helper.make_node("Unsqueeze", ["x_r", "width"], ["image"]),
+        helper.make_node("GlobalMaxPool", ["image"], ["h"], name="pool"),
+    ]
+    path = written_by_hand(tmp_path, middle, {"width": np.array([-1])}, dims=SERIES)
+    refuses(path, r"'pool' \(GlobalMaxPool\).*not reshaped to \(4, 19, 1\)")
+
+
+def refuses(path, pattern):
+    with pytest.raises(UnsupportedModelError, match=pattern):
+        read_onnx(path)
+
+
+def test_an_unknown_operator_is_named_with_its_node_and_what_is_supported(tmp_path):
+    path = written_by_hand(tmp_path, [helper.make_node("Sin", ["x_r"], ["h"], name="wave")])
+    refuses(path, r"Node 'wave' \(Sin\).*supported operators are Add, AveragePool, Clip, Conv,")
+
+
+def test_a_node_without_name_is_named_by_its_output(tmp_path):
+    refuses(written_by_hand(tmp_path, [helper.make_node("Sin", ["x_r"], ["h"])]), r"Node 'h' \(Sin\)")
+
+
+def test_a_float_layer_inside_a_quantised_network_is_refused(tmp_path):
+    weight, constants = int8_weight()
+    middle = [
+        weight,
+        helper.make_node("MatMul", ["x_r", "w"], ["p"], name="fc"),
+        helper.make_node("MaxPool", ["p"], ["h"], name="pool", kernel_shape=[1]),
+    ]
+    refuses(written_by_hand(tmp_path, middle, constants), r"'pool' \(MaxPool\).*put QuantizeLinear")
+
+
+def test_float_weights_are_refused(tmp_path):
+    middle = [helper.make_node("MatMul", ["x_r", "w"], ["h"], name="fc")]
+    refuses(written_by_hand(tmp_path, middle, {"w": normal(6, 9)}), r"'fc' \(MatMul\).*weight_type=QInt8")
+
+
+@pytest.mark.parametrize("change", [{"alpha": 0.5}, {"beta": 2.0}, {"transA": 1}])
+def test_a_scaled_gemm_is_refused(tmp_path, change):
+    weight, constants = int8_weight()
+    middle = [weight, helper.make_node("Gemm", ["x_r", "w"], ["h"], name="fc", **change)]
+    refuses(written_by_hand(tmp_path, middle, constants), "fold the factors into the weights")
+
+
+def test_scales_along_the_wrong_axis_are_refused(tmp_path):
+    node, constants = int8_weight(rows=6, columns=9)
+    weight = helper.make_node("DequantizeLinear", node.input, ["w"], axis=0)
+    constants |= {name: constants[name][:6] for name in ("w_s", "w_z")}
+    middle = [weight, helper.make_node("MatMul", ["x_r", "w"], ["h"], name="fc")]
+    refuses(written_by_hand(tmp_path, middle, constants), "per tensor or per output channel")
+
+
+def test_a_matrix_product_over_an_image_is_refused(tmp_path):
+    weight, constants = int8_weight(rows=19)
+    middle = [weight, helper.make_node("MatMul", ["x_r", "w"], ["h"], name="fc")]
+    refuses(written_by_hand(tmp_path, middle, constants, dims=SERIES), r"'fc' \(MatMul\).*flatten it")
+
+
+def test_a_sum_that_broadcasts_is_refused(tmp_path):
+    relu, constants = qdq("r", 0.1, 0)
+    middle = [
+        helper.make_node("ReduceMean", ["x_r", "axes"], ["r"]),
+        *relu,
+        helper.make_node("Add", ["x_r", "r_r"], ["h"], name="sum"),
+    ]
+    path = written_by_hand(tmp_path, middle, {**constants, "axes": np.array([2])}, dims=SERIES)
+    refuses(path, r"'sum' \(Add\).*do not broadcast")
+
+
+def test_a_sum_with_a_constant_is_refused(tmp_path):
+    middle = [helper.make_node("Add", ["x_r", "c"], ["h"], name="sum")]
+    refuses(written_by_hand(tmp_path, middle, {"c": normal(6)}), r"'sum' \(Add\).*quantised activation")
+
+
+def test_a_bias_in_other_steps_than_its_products_is_refused(tmp_path):
+    weight, constants = int8_weight()
+    middle = [
+        weight,
+        helper.make_node("DequantizeLinear", ["b_q", "b_s"], ["b"], axis=0),
+        helper.make_node("Gemm", ["x_r", "w", "b"], ["h"], name="fc"),
+    ]
+    constants |= {"b_q": np.arange(9, dtype=np.int32), "b_s": constants["w_s"] * np.float32(0.051)}
+    refuses(written_by_hand(tmp_path, middle, constants), r"'fc' \(Gemm\).*input scale x weight scale")
+
+
+def test_a_mean_whose_divisor_varies_is_refused(tmp_path):
+    middle = [
+        helper.make_node("AveragePool", ["x_r"], ["h"], name="mean", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    ]
+    refuses(written_by_hand(tmp_path, middle, dims=IMAGE), r"'mean' \(AveragePool\).*set count_include_pad")
+
+
+def test_a_mean_with_a_partial_window_is_refused(tmp_path):
+    middle = [
+        helper.make_node(
+            "AveragePool", ["x_r"], ["h"], name="mean", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1
+        )
+    ]
+    refuses(written_by_hand(tmp_path, middle, dims=IMAGE), "set ceil_mode=False")
+
+
+def test_padding_as_wide_as_the_pool_is_refused(tmp_path):
+    middle = [
+        helper.make_node("MaxPool", ["x_r"], ["h"], name="pool", kernel_shape=[2, 2], pads=[0, 2, 0, 0])
+    ]
+    refuses(written_by_hand(tmp_path, middle, dims=IMAGE), "must be smaller than the window")
+
+
+def test_a_window_larger_than_the_image_is_refused(tmp_path):
+    middle = [helper.make_node("MaxPool", ["x_r"], ["h"], name="pool", kernel_shape=[8, 2])]
+    refuses(written_by_hand(tmp_path, middle, dims=IMAGE), "larger than the padded input")
+
+
+def test_a_pool_whose_indices_are_used_is_refused(tmp_path):
+    middle = [
+        helper.make_node("MaxPool", ["x_r"], ["p", "where"], name="pool", kernel_shape=[2, 2]),
+        helper.make_node("Add", ["p", "where"], ["h"]),
+    ]
+    refuses(written_by_hand(tmp_path, middle, dims=IMAGE), r"'pool' \(MaxPool\).*only its first output")
+
+
+def test_an_image_of_another_reshape_is_refused(tmp_path):
+    middle = [
+        helper.make_node("Reshape", ["x_r", "to"], ["r"]),
+        helper.make_node("GlobalMaxPool", ["r"], ["h"], name="pool"),
+    ]
+    path = written_by_hand(tmp_path, middle, {"to": np.array([-1, 7, 4, 6])}, dims=IMAGE)
+    refuses(path, r"'pool' \(GlobalMaxPool\).*remove the reshape")
+
+
+@pytest.mark.parametrize(
+    ("kind", "to"), [("Reshape", [-1]), ("Reshape", [4, -1]), ("Squeeze", None), ("Reshape", [-1, 5, -1])]
+)
+def test_a_reshape_that_does_not_keep_the_batch_apart_is_refused(tmp_path, kind, to):
+    inputs = ["x_r"] if to is None else ["x_r", "to"]
+    constants = {} if to is None else {"to": np.array(to)}
+    path = written_by_hand(
+        tmp_path, [helper.make_node(kind, inputs, ["h"], name="reshape")], constants, dims=IMAGE
+    )
+    refuses(path, rf"'reshape' \({kind}\)")
+
+
+def test_a_negative_bound_without_a_layer_is_refused(tmp_path):
+    middle = [helper.make_node("Clip", ["x_r", "low"], ["h"], name="clip")]
+    refuses(
+        written_by_hand(tmp_path, middle, {"low": np.float32(-1)}), r"'clip' \(Clip\).*bound below 0 \(-1\)"
+    )
