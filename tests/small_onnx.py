@@ -28,7 +28,7 @@ def float_file(path: Path, nodes, constants, dims, output="y") -> Path:
     return path
 
 
-class _Calibration(CalibrationDataReader):
+class Calibration(CalibrationDataReader):
     def __init__(self, values):
         self.batches = iter([{"x": values}])
 
@@ -51,7 +51,7 @@ def quantized_file(
     quantize_static(
         float_path,
         path,
-        _Calibration(calibration),
+        Calibration(calibration),
         quant_format=QuantFormat.QDQ,
         per_channel=per_channel,
         activation_type=activation,
