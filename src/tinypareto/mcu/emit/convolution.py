@@ -1,0 +1,112 @@
+"""Convolutions as C: pointwise, depthwise and general ones."""
+
+import numpy as np
+
+from tinypareto.mcu.emit.place import Place
+from tinypareto.mcu.emit.scales import channel_fields, channel_tables, window_fields
+from tinypareto.mcu.emit.text import OperatorText, dimension, shape_text
+from tinypareto.mcu.graph import Convolution, Graph
+
+_OFFSET_BYTES = 4  # of one tap's place, in the depthwise kernel's scratch memory
+
+
+def is_pointwise(operator: Convolution) -> bool:
+    """Say whether each output pixel needs exactly one input pixel, all channels of it."""
+    window = operator.window
+    return window.kernel == (1, 1) and window.padding == (0, 0, 0, 0) and operator.groups == 1
+
+
+def is_depthwise(operator: Convolution) -> bool:
+    """Say whether each output channel has one input channel of its own."""
+    return operator.groups == operator.weight.shape[0] and operator.weight.shape[3] == 1
+
+
+def convolution_scratch(operator: Convolution, graph: Graph) -> int:
+    """Return the bytes of scratch memory that the operator's kernel needs."""
+    height, width = operator.window.kernel
+    if is_pointwise(operator):
+        return 0
+    if is_depthwise(operator):
+        return _OFFSET_BYTES * height * width + graph.tensors[operator.inputs[0]].shape[2]
+    return 2 * height * width * operator.weight.shape[3]
+
+
+def emit_convolution(operator: Convolution, place: Place) -> OperatorText:
+    """Return the operator as descriptor and tables."""
+    if is_pointwise(operator):
+        return _emit_pointwise(operator, place)
+    if is_depthwise(operator):
+        return _emit_depthwise(operator, place)
+    return _emit_general(operator, place)
+
+
+def _emit_pointwise(operator: Convolution, place: Place) -> OperatorText:
+    source, output = place.source(operator), place.output(operator)
+    sizes = {
+        "in_width": source.shape[1],
+        "in_channels": source.shape[2],
+        "out_height": output.shape[0],
+        "out_width": output.shape[1],
+        "out_channels": output.shape[2],
+        "stride_height": operator.window.stride[0],
+        "stride_width": operator.window.stride[1],
+    }
+    return OperatorText(
+        name=place.name,
+        comment=_comment("pointwise convolution", operator, place),
+        struct="tp_pointwise",
+        function="tp_run_pointwise",
+        fields=(
+            ("input", place.buffer(operator.inputs[0])),
+            ("output", place.buffer(operator.output)),
+            *channel_fields(place.name, output, operator.clamp),
+            *((key, dimension(value, f"{key} of {operator.name}")) for key, value in sizes.items()),
+        ),
+        sources=("pointwise.c", "multiply_pair.c"),
+        tables=channel_tables(place.graph, operator, operator.weight, place.name),
+    )
+
+
+def _emit_depthwise(operator: Convolution, place: Place) -> OperatorText:
+    by_tap = np.ascontiguousarray(operator.weight[..., 0].transpose(1, 2, 0))  # kh x kw x channels
+    return OperatorText(
+        name=place.name,
+        comment=_comment("depthwise convolution", operator, place),
+        struct="tp_depthwise",
+        function="tp_run_depthwise",
+        fields=_window_operator_fields(operator, place),
+        sources=("depthwise.c",),
+        tables=channel_tables(place.graph, operator, by_tap, place.name),
+    )
+
+
+def _emit_general(operator: Convolution, place: Place) -> OperatorText:
+    groups = dimension(operator.groups, f"groups of {operator.name}")
+    return OperatorText(
+        name=place.name,
+        comment=_comment("convolution", operator, place),
+        struct="tp_convolution",
+        function="tp_run_convolution",
+        fields=(*_window_operator_fields(operator, place), ("groups", groups)),
+        sources=("convolution.c", "multiply_pair.c"),
+        tables=channel_tables(place.graph, operator, operator.weight, place.name),
+    )
+
+
+def _window_operator_fields(operator: Convolution, place: Place) -> tuple[tuple[str, str], ...]:
+    source, output = place.source(operator), place.output(operator)
+    return (
+        ("input", place.buffer(operator.inputs[0])),
+        ("output", place.buffer(operator.output)),
+        ("scratch", place.scratch(operator)),
+        *channel_fields(place.name, output, operator.clamp),
+        *window_fields(operator.window, source, output, operator.name),
+        ("in_zero_point", str(source.zero_point)),
+    )
+
+
+def _comment(kind: str, operator: Convolution, place: Place) -> str:
+    shapes = (place.source(operator).shape, operator.weight.shape, place.output(operator).shape)
+    source, weight, output = map(shape_text, shapes)
+    grouped = f", {operator.groups} groups" if operator.groups > 1 else ""
+    return f"{operator.name}: {kind}, {source} -> {output}, weights {weight}{grouped}"

@@ -1,0 +1,142 @@
+"""Graph and arena plan -> the files of a C project that builds by itself."""
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import PurePosixPath
+
+import jinja2
+
+from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.emit.add import emit_add
+from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
+from tinypareto.mcu.emit.dense import emit_dense
+from tinypareto.mcu.emit.place import Place
+from tinypareto.mcu.emit.pool import emit_pool
+from tinypareto.mcu.emit.relu import emit_relu
+from tinypareto.mcu.emit.text import (
+    DESCRIPTOR_PREFIX,
+    TABLE_PREFIX,
+    OperatorText,
+    float_constant,
+    identifier,
+    shape_text,
+)
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Graph, MaxPool, Operator, Relu
+from tinypareto.mcu.memory import ArenaPlan
+from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
+
+Files = dict[str, str]
+
+_TEMPLATES = ("model.h", "model.c", "weights.h", "weights.c", "Makefile", "README.md")
+_KERNEL_HEADERS = ("tinypareto.h", "requantize.h")
+
+
+def scratch_bytes(graph: Graph) -> dict[str, int]:
+    """Return the bytes of scratch memory of each operator that needs some, by the operator's name."""
+    needs = {
+        operator.name: convolution_scratch(operator, graph)
+        for operator in graph.operators
+        if isinstance(operator, Convolution)
+    }
+    return {name: size for name, size in needs.items() if size > 0}
+
+
+def emit_project(graph: Graph, plan: ArenaPlan, target: Target) -> Files:
+    """Return the project's files, relative path -> text; equal arguments give equal bytes.
+
+    Raises:
+        UnsupportedModelError: If an operator has no kernel or a shape that no descriptor can hold.
+    """
+    operators = tuple(_emit_all(graph, plan))
+    kernels = sorted({source for operator in operators for source in operator.sources})
+    sources = ["model.c", "weights.c", *(f"kernels/{kernel}" for kernel in kernels)]
+    context = {
+        "name": graph.name,
+        "target": target,
+        "operators": operators,
+        "arena_bytes": plan.size,
+        "input": graph.tensors[graph.input],
+        "output": graph.tensors[graph.output],
+        "input_offset": plan.offsets[graph.input],
+        "output_offset": plan.offsets[graph.output],
+        "sources": " ".join(sources),
+        "compile_flags": " ".join((*target.machine_flags, *COMPILE_FLAGS)),
+        "link_flags": " ".join(LINK_FLAGS),
+    }
+    environment = _environment()
+    files = {name: environment.get_template(f"{name}.j2").render(context) for name in _TEMPLATES}
+    files["link.ld"] = emit_linker_script(graph, plan, target)
+    for kernel in (*_KERNEL_HEADERS, *kernels):
+        files[f"kernels/{kernel}"] = kernel_text(kernel)
+    return files
+
+
+def emit_linker_script(graph: Graph, plan: ArenaPlan, target: Target) -> str:
+    """Return the linker script, with memory regions as large as the target's."""
+    return (
+        _environment()
+        .get_template("link.ld.j2")
+        .render(
+            target=target,
+            table_prefix=TABLE_PREFIX,
+            input_offset=plan.offsets[graph.input],
+            output_offset=plan.offsets[graph.output],
+            input_bytes=graph.tensors[graph.input].size,
+            output_bytes=graph.tensors[graph.output].size,
+        )
+    )
+
+
+def kernel_text(name: str) -> str:
+    """Return a file of the kernel library."""
+    return resources.files("tinypareto.mcu.kernels").joinpath(name).read_text(encoding="utf-8")
+
+
+def c_sources(files: Files) -> list[str]:
+    """Return the paths that the compiler takes, sorted."""
+    return sorted(path for path in files if PurePosixPath(path).suffix == ".c")
+
+
+def descriptor_name(operator: OperatorText) -> str:
+    """Return the name of the operator's descriptor."""
+    return DESCRIPTOR_PREFIX + operator.name
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tinypareto.mcu", "emit"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # C, not HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(
+        descriptor=descriptor_name, float_constant=float_constant, shape_text=shape_text
+    )
+    return environment
+
+
+def _emit_all(graph: Graph, plan: ArenaPlan) -> Iterator[OperatorText]:
+    for index, operator in enumerate(graph.operators):
+        name = f"{index:02d}_{identifier(operator.name)}"
+        yield _emit(operator, Place(graph=graph, plan=plan, name=name))
+
+
+def _emit(operator: Operator, place: Place) -> OperatorText:
+    match operator:
+        case Convolution():
+            return emit_convolution(operator, place)
+        case Dense():
+            return emit_dense(operator, place)
+        case Add():
+            return emit_add(operator, place)
+        case MaxPool() | AveragePool():
+            return emit_pool(operator, place)
+        case Relu():
+            return emit_relu(operator, place)
+        case _:
+            raise UnsupportedModelError(
+                f"{operator.name} is a {type(operator).__name__}, which has no kernel; "
+                "replace it by convolution, dense, add, pooling or ReLU."
+            )

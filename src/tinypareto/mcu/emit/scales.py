@@ -1,0 +1,87 @@
+"""Requantisation tables and fields that all operators share."""
+
+import numpy as np
+
+from tinypareto.mcu.emit.text import TABLE_PREFIX, Table, dimension
+from tinypareto.mcu.fixed_point import fixed_point, folded_bias, output_multiplier
+from tinypareto.mcu.graph import (
+    AveragePool,
+    Convolution,
+    Dense,
+    Graph,
+    Int8Array,
+    MaxPool,
+    Relu,
+    Tensor,
+    Window,
+)
+
+# See kernels/requantize.h: the tables hold min(33 - shift, 16) where the specification has a shift.
+HIGH_WORD_SHIFT, MAX_EXPONENT = 33, 16
+
+Fields = tuple[tuple[str, str], ...]
+
+
+def scale_tables(
+    graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Relu, name: str
+) -> tuple[Table, ...]:
+    """Return the operator's multipliers and exponents as tables."""
+    multiplier, shift = fixed_point(output_multiplier(graph, operator))
+    exponent = np.minimum(HIGH_WORD_SHIFT - shift.astype(np.int32), MAX_EXPONENT).astype(np.int8)
+    return (
+        Table(name=f"{TABLE_PREFIX}{name}_multipliers", ctype="int32_t", values=multiplier),
+        Table(name=f"{TABLE_PREFIX}{name}_exponents", ctype="int8_t", values=exponent),
+    )
+
+
+def channel_tables(
+    graph: Graph, operator: Convolution | Dense, weight: Int8Array, name: str
+) -> tuple[Table, ...]:
+    """Return weights, biases with the input's zero point folded in, multipliers and exponents."""
+    bias = folded_bias(operator, graph.tensors[operator.inputs[0]].zero_point)
+    return (
+        Table(name=f"{TABLE_PREFIX}{name}_weights", ctype="int8_t", values=weight.ravel()),
+        Table(name=f"{TABLE_PREFIX}{name}_biases", ctype="int32_t", values=bias),
+        *scale_tables(graph, operator, name),
+    )
+
+
+def scale_fields(prefix: str, name: str, output: Tensor, clamp: tuple[int, int]) -> Fields:
+    """Return the fields of a tp_scale that stands under ``prefix`` in its descriptor."""
+    return (
+        (f"{prefix}.multipliers", f"{TABLE_PREFIX}{name}_multipliers"),
+        (f"{prefix}.exponents", f"{TABLE_PREFIX}{name}_exponents"),
+        (f"{prefix}.zero_point", str(output.zero_point)),
+        (f"{prefix}.low", str(clamp[0])),
+        (f"{prefix}.high", str(clamp[1])),
+    )
+
+
+def channel_fields(name: str, output: Tensor, clamp: tuple[int, int]) -> Fields:
+    """Return the fields of a descriptor's tp_channels."""
+    return (
+        ("channels.weights", f"{TABLE_PREFIX}{name}_weights"),
+        ("channels.biases", f"{TABLE_PREFIX}{name}_biases"),
+        *scale_fields("channels.scale", name, output, clamp),
+    )
+
+
+def window_fields(window: Window, source: Tensor, output: Tensor, where: str) -> Fields:
+    """Return the fields of a descriptor's tp_window."""
+    values = {
+        "in_height": source.shape[0],
+        "in_width": source.shape[1],
+        "in_channels": source.shape[2],
+        "out_height": output.shape[0],
+        "out_width": output.shape[1],
+        "out_channels": output.shape[2],
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride_height": window.stride[0],
+        "stride_width": window.stride[1],
+        "dilation_height": window.dilation[0],
+        "dilation_width": window.dilation[1],
+        "pad_top": window.padding[0],
+        "pad_left": window.padding[1],
+    }
+    return tuple((f"window.{key}", dimension(value, f"{key} of {where}")) for key, value in values.items())

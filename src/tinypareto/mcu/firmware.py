@@ -1,0 +1,238 @@
+"""From an int8 ONNX file to measured firmware: the stages of this half, in order."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinypareto.errors import SimulationError
+from tinypareto.mcu.emit.project import Files, c_sources, emit_linker_script, emit_project, scratch_bytes
+from tinypareto.mcu.footprint import Footprint, read_footprint
+from tinypareto.mcu.graph import Convolution, Dense, Graph, Int8Array
+from tinypareto.mcu.memory import ArenaPlan, plan_arena
+from tinypareto.mcu.passes.pipeline import optimize
+from tinypareto.mcu.read_onnx import read_onnx
+from tinypareto.mcu.reference import dequantize_output, quantize_input
+from tinypareto.mcu.simulator import OperatorCount, simulate
+from tinypareto.mcu.targets import Target, roomy, target
+from tinypareto.mcu.toolchain import HostModel, build_elf, build_host_library
+
+PROJECT = "firmware"  # the C project's folder
+ELF = "firmware.elf"
+MODEL = "model.int8.onnx"
+SEED = 0  # of the random samples on which a model without data is simulated
+CODE_ROOM = 256 * 1024  # more than all kernels and descriptors together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Program:
+    """A C project that is not built yet."""
+
+    graph: Graph
+    plan: ArenaPlan
+    target: Target
+    files: Files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Firmware:
+    """A linked program: ``folder`` holds the C project in ``firmware/`` and ``firmware.elf``."""
+
+    program: Program
+    folder: Path
+    elf: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measurement:
+    """What the simulated core showed; ``instructions`` and ``operators`` are of one inference."""
+
+    footprint: Footprint
+    instructions: int
+    operators: tuple[OperatorCount, ...]
+    outputs: Int8Array  # n x Ho x Wo x Co
+
+
+def write_program(graph: Graph, core: Target) -> Program:
+    """Return the C project of a graph, planned and emitted."""
+    plan = plan_arena(graph, scratch_bytes(graph))
+    return Program(graph=graph, plan=plan, target=core, files=emit_project(graph, plan, core))
+
+
+def read_program(model: Path, core: Target) -> Program:
+    """Return the C project of an int8 QDQ file.
+
+    Raises:
+        UnsupportedModelError: If the file is something else or holds what cannot be compiled.
+    """
+    return write_program(optimize(read_onnx(model)), core)
+
+
+def build_firmware(program: Program, folder: Path) -> Firmware:
+    """Write the project to ``folder/firmware`` and link ``folder/firmware.elf``.
+
+    A model that exceeds the target's memory is linked all the same, with larger regions, so that its
+    size can be measured; the project's own linker script keeps the target's.
+
+    Raises:
+        ToolchainError: If the compiler refuses.
+    """
+    project = folder / PROJECT
+    write_files(program.files, project)
+    script = emit_linker_script(program.graph, program.plan, _roomy_target(program))
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "link.ld").write_text(script, encoding="utf-8")
+        built = build_elf(project, c_sources(program.files), program.target, f"{scratch}/link.ld")
+        elf = Path(shutil.move(built, folder / ELF))
+    return Firmware(program=program, folder=folder, elf=elf)
+
+
+def measure(firmware: Firmware, inputs: Int8Array) -> Measurement:
+    """Run the firmware on a simulated core and read its sizes off the ELF.
+
+    Args:
+        firmware: As linked.
+        inputs: Quantised samples, n x H x W x C, at least one.
+
+    Raises:
+        SimulationError: If the core faults.
+    """
+    program = firmware.program
+    simulation = simulate(firmware.elf, program.target, inputs)
+    shape = program.graph.tensors[program.graph.output].shape
+    return Measurement(
+        footprint=read_footprint(firmware.elf, simulation.stack_bytes),
+        instructions=simulation.instructions,
+        operators=simulation.operators,
+        outputs=simulation.outputs.reshape(-1, *shape),
+    )
+
+
+@contextmanager
+def host_model(program: Program) -> Iterator[HostModel]:
+    """Yield the program's C compiled for this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(program.files, Path(folder))
+        yield HostModel(
+            build_host_library(Path(folder), c_sources(program.files)),
+            input_shape=program.graph.tensors[program.graph.input].shape,
+            output_shape=program.graph.tensors[program.graph.output].shape,
+            input_offset=program.plan.offsets[program.graph.input],
+            output_offset=program.plan.offsets[program.graph.output],
+        )
+
+
+def compile_model(model: Path, target_name: str, folder: Path) -> dict[str, Any]:
+    """Compile an int8 QDQ file and return what ``tinypareto compile --json`` prints.
+
+    The folder gets the C project, the ELF and a copy of the file. The simulated core and the host build
+    are compared on two seeded random inputs.
+
+    Raises:
+        UnsupportedModelError: If the file cannot be compiled.
+        ToolchainError: If the compiler refuses.
+        SimulationError: If the two builds differ.
+    """
+    core = target(target_name)
+    program = read_program(model, core)
+    folder.mkdir(parents=True, exist_ok=True)
+    firmware = build_firmware(program, folder)
+    if (folder / MODEL).resolve() != model.resolve():
+        shutil.copyfile(model, folder / MODEL)
+    (folder / "target.json").write_text(json.dumps({"target": core.name}), encoding="utf-8")
+    shape = program.graph.tensors[program.graph.input].shape
+    inputs = np.random.default_rng(SEED).integers(-128, 128, size=(2, *shape), dtype=np.int8)
+    measurement = measure(firmware, inputs)
+    with host_model(program) as host:
+        compare_outputs(measurement.outputs, host.predict(inputs))
+    footprint = asdict(measurement.footprint)
+    return {
+        **{name: footprint[name] for name in ("rom_bytes", "code_bytes", "weight_bytes", "ram_bytes")},
+        "arena_bytes": footprint["arena_bytes"],
+        "arena_lower_bound": program.plan.lower_bound,
+        "stack_bytes": footprint["stack_bytes"],
+        "macs": graph_macs(program.graph),
+        "breakdown": footprint["breakdown"],
+    }
+
+
+def simulate_folder(folder: Path, input_file: Path, output_file: Path) -> dict[str, Any]:
+    """Run what `compile_model` left in ``folder`` on float32 samples; write float32 outputs.
+
+    Returns:
+        What ``tinypareto simulate --json`` prints; instructions are those of one inference.
+
+    Raises:
+        SimulationError: If the folder holds no firmware, the core faults or the samples cannot be read.
+        ShapeError: If the samples have not the shape that the ONNX file takes.
+    """
+    try:
+        core = target(json.loads((folder / "target.json").read_text(encoding="utf-8"))["target"])
+    except (OSError, ValueError, KeyError) as error:
+        raise SimulationError(
+            f"{folder} must be a folder that `tinypareto compile` wrote, got {error}; compile the model first."
+        ) from error
+    graph = optimize(read_onnx(folder / MODEL))
+    try:
+        samples = np.load(input_file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise SimulationError(
+            f"{input_file} must be a .npy file of numbers: {error}; write it with numpy.save."
+        ) from error
+    simulation = simulate(folder / ELF, core, quantize_input(graph, samples))
+    shape = graph.tensors[graph.output].shape
+    np.save(output_file, dequantize_output(graph, simulation.outputs.reshape(-1, *shape)))
+    return {
+        "instructions": simulation.instructions,
+        "stack_bytes": simulation.stack_bytes,
+        "operators": [asdict(operator) for operator in simulation.operators],
+    }
+
+
+def compare_outputs(simulated: Int8Array, host: Int8Array) -> None:
+    """Check that the simulated core and the host build gave the same bytes.
+
+    Raises:
+        SimulationError: If they differ.
+    """
+    if not np.array_equal(simulated, host):
+        wrong = int((simulated != host).reshape(len(host), -1).any(axis=1).sum())
+        raise SimulationError(
+            f"the simulated core and the host build must give the same bytes, but differ on {wrong} of "
+            f"{len(host)} samples; keep the folder and report it as a bug."
+        )
+
+
+def graph_macs(graph: Graph) -> int:
+    """Return the multiply-accumulates of convolutions and dense layers in one inference."""
+    total = 0
+    for operator in graph.operators:
+        height, width, _ = graph.tensors[operator.output].shape
+        if isinstance(operator, Convolution):
+            total += height * width * operator.weight.size
+        elif isinstance(operator, Dense):
+            total += operator.weight.size
+    return total
+
+
+def write_files(files: Files, folder: Path) -> None:
+    """Write the project's files, with their folders."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _roomy_target(program: Program) -> Target:
+    weights = sum(
+        operator.weight.size + 16 * len(operator.bias)
+        for operator in program.graph.operators
+        if isinstance(operator, Convolution | Dense)
+    )
+    return roomy(program.target, weights + CODE_ROOM, program.plan.size)

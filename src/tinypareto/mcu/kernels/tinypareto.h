@@ -1,0 +1,131 @@
+/* Kernels of tinypareto: int8 operators on tensors in height x width x channels order.
+ *
+ * Each operator is one constant descriptor and one function. Shapes steer the code; weights, zero
+ * points and requantisation factors are only ever data, so that size, stack and instruction count
+ * follow from the shapes alone. Nothing is allocated; scratch memory comes with the descriptor.
+ *
+ * Input zero points are folded into the biases: a kernel multiplies raw int8 values and fills positions
+ * outside the input with the input's zero point.
+ */
+#ifndef TINYPARETO_H
+#define TINYPARETO_H
+
+#include <stdint.h>
+
+/* What turns accumulators into int8: one multiplier and exponent per output channel (requantize.h). */
+typedef struct {
+    const int32_t *multipliers;
+    const int8_t *exponents;
+    int8_t zero_point;
+    int8_t low;
+    int8_t high;
+} tp_scale;
+
+/* The output channels of a matrix product: weights are channels x depth. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *biases;
+    tp_scale scale;
+} tp_channels;
+
+/* A sliding window over an input of in_height x in_width x in_channels. */
+typedef struct {
+    uint16_t in_height, in_width, in_channels;
+    uint16_t out_height, out_width, out_channels;
+    uint16_t kernel_height, kernel_width;
+    uint16_t stride_height, stride_width;
+    uint16_t dilation_height, dilation_width;
+    uint16_t pad_top, pad_left;
+} tp_window;
+
+/* Weights: out_channels x kernel_height x kernel_width x (in_channels / groups).
+ * scratch: 2 * kernel_height * kernel_width * (in_channels / groups) bytes. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    int8_t *scratch;
+    tp_channels channels;
+    tp_window window;
+    uint16_t groups;
+    int8_t in_zero_point;
+} tp_convolution;
+
+/* Weights: kernel_height x kernel_width x channels.
+ * scratch: 4 * kernel_height * kernel_width + channels bytes, on a multiple of 4. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    int8_t *scratch;
+    tp_channels channels;
+    tp_window window;
+    int8_t in_zero_point;
+} tp_depthwise;
+
+/* A 1 x 1 convolution without padding; weights: out_channels x in_channels. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    tp_channels channels;
+    uint16_t in_width, in_channels;
+    uint16_t out_height, out_width, out_channels;
+    uint16_t stride_height, stride_width;
+} tp_pointwise;
+
+/* Weights: out_count x in_count. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    tp_channels channels;
+    uint32_t in_count, out_count;
+} tp_dense;
+
+/* output = clamp(zero_point + ((first * first_multiplier + second * second_multiplier + offset) >> shift));
+ * the offset holds both zero points and the rounding half. The output may be an input's buffer. */
+typedef struct {
+    const int8_t *first;
+    const int8_t *second;
+    int8_t *output;
+    uint32_t count;
+    int32_t first_multiplier, second_multiplier, offset;
+    int8_t shift;
+    int8_t zero_point, low, high;
+} tp_add;
+
+/* Largest value or sum under the window, requantised by the only entry of scale. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    tp_scale scale;
+    tp_window window;
+    int8_t in_zero_point;
+} tp_pool;
+
+/* Requantised copy; the clamp makes it a ReLU. The output may be the input's buffer. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    tp_scale scale;
+    uint32_t count;
+    int8_t in_zero_point;
+} tp_relu;
+
+void tp_run_convolution(const tp_convolution *operator);
+void tp_run_depthwise(const tp_depthwise *operator);
+void tp_run_pointwise(const tp_pointwise *operator);
+void tp_run_dense(const tp_dense *operator);
+void tp_run_add(const tp_add *operator);
+void tp_run_max_pool(const tp_pool *operator);
+void tp_run_average_pool(const tp_pool *operator);
+void tp_run_relu(const tp_relu *operator);
+
+/* A run of output channels, first .. first + count - 1, and the depth of their dot products. */
+typedef struct {
+    uint32_t first, count, depth;
+} tp_range;
+
+/* Fills outputs[0] and outputs[1], two pixels, with the dot products of inputs[0] and inputs[1] and each
+ * channel's weights. A pixel alone is passed twice. */
+void tp_multiply_pair(const tp_channels *channels, tp_range range, const int8_t *const inputs[2],
+                      int8_t *const outputs[2]);
+
+#endif

@@ -1,0 +1,143 @@
+"""The simulated core, a program of its own: job on stdin, results on stdout.
+
+Run as a script by :mod:`tinypareto.mcu.simulator` and never imported: unicorn is licensed under GPL-2.0
+and stays in this process. It imports nothing else that is not in the standard library.
+
+Job: one line of JSON, then the inputs. Result: one line of JSON, then the outputs.
+"""
+
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+import unicorn
+from unicorn import arm_const
+
+PAINT = 0xA5
+RETURN_ADDRESS = 0x1FFF_0000  # below RAM, where the core may execute; reaching it ends the run
+WORDS_32 = 0b11101  # Thumb: a halfword whose top five bits are at least this begins a 32-bit instruction
+
+Job = dict[str, Any]
+
+
+class Core:
+    """A core with its memory, ready to run ``model_invoke``."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.fault: dict[str, Any] | None = None
+        self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+        self.uc.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{job['cpu']}"))
+        self.uc.mem_map(*job["flash"], unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self.uc.mem_map(*job["ram"], unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        self._paint()
+        self._load()
+        self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
+
+    def run(self, image: bytes) -> bytes:
+        """Write the input, call the model, return the output."""
+        origin, size = self.job["ram"]
+        self.uc.mem_write(self.job["input"], image)
+        self.uc.reg_write(arm_const.UC_ARM_REG_SP, origin + size)
+        self.uc.reg_write(arm_const.UC_ARM_REG_LR, RETURN_ADDRESS | 1)
+        self.uc.emu_start(self.job["invoke"] | 1, RETURN_ADDRESS)
+        return bytes(self.uc.mem_read(self.job["output"], self.job["output_bytes"]))
+
+    def stack_bytes(self) -> int:
+        """Return how far below the top of memory the paint is gone."""
+        origin, size = self.job["ram"]
+        stack = bytes(self.uc.mem_read(self.job["static_end"], origin + size - self.job["static_end"]))
+        return len(stack.lstrip(bytes([PAINT])))
+
+    def _paint(self) -> None:
+        """Paint all memory, so that neither the stack's reach nor a read before a write stays hidden."""
+        origin, size = self.job["ram"]
+        self.uc.mem_write(origin, bytes([PAINT]) * size)
+
+    def _load(self) -> None:
+        with open(self.job["elf"], "rb") as file:
+            for segment in self.job["segments"]:
+                file.seek(segment["file_offset"])
+                content = file.read(segment["file_bytes"])
+                for address in {segment["load_address"], segment["address"]} if content else ():
+                    self.uc.mem_write(address, content)
+
+    def _note_fault(self, uc: Any, access: int, address: int, size: int, value: int, data: Any) -> bool:
+        kinds = {
+            unicorn.UC_MEM_READ_UNMAPPED: "read",
+            unicorn.UC_MEM_WRITE_UNMAPPED: "write",
+            unicorn.UC_MEM_WRITE_PROT: "write",
+        }
+        self.fault = {"access": kinds.get(access, "fetch"), "address": address}
+        return False
+
+
+class Counters:
+    """Executions of each basic block, apart for each operator, which is its descriptor's address."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.entries = set(core.job["entries"])
+        self.first, self.last = core.job["invoke"], core.job["invoke_end"]
+        self.operators: dict[int, Counter[tuple[int, int]]] = {0: Counter()}
+        self.current = self.operators[0]
+        self.operator = 0
+        core.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._count)
+
+    def _count(self, uc: Any, address: int, size: int, data: Any) -> None:
+        if address in self.entries:
+            self.operator = uc.reg_read(arm_const.UC_ARM_REG_R0)
+            self.current = self.operators.setdefault(self.operator, Counter())
+        elif self.first <= address < self.last:
+            self.operator, self.current = 0, self.operators[0]
+        self.current[address, size] += 1
+
+    def instructions(self) -> dict[int, int]:
+        """Return the instructions executed, by the descriptor's address; 0 is model_invoke itself."""
+        blocks = {block for counter in self.operators.values() for block in counter}
+        lengths = {block: count_instructions(bytes(self.core.uc.mem_read(*block))) for block in blocks}
+        return {
+            operator: sum(lengths[block] * times for block, times in counter.items())
+            for operator, counter in self.operators.items()
+        }
+
+
+def count_instructions(code: bytes) -> int:
+    """Return the number of Thumb instructions in a block."""
+    position = count = 0
+    while position < len(code):
+        position += 4 if code[position + 1] >> 3 >= WORDS_32 else 2
+        count += 1
+    return count
+
+
+def simulate(job: Job, inputs: bytes) -> tuple[dict[str, Any], bytes]:
+    """Run the first input on a counting core, all others on a plain one, which is faster."""
+    size = job["input_bytes"]
+    images = [inputs[start : start + size] for start in range(0, len(inputs), size)]
+    counting = Core(job)
+    counters = Counters(counting)
+    outputs, cores = [], [counting]
+    try:
+        outputs.append(counting.run(images[0]))
+        if len(images) > 1:
+            cores.append(Core(job))
+            outputs.extend(cores[1].run(image) for image in images[1:])
+    except unicorn.UcError as error:
+        core = cores[-1]
+        where = {"pc": core.uc.reg_read(arm_const.UC_ARM_REG_PC), "operator": counters.operator}
+        return {"error": str(error), **where, **(core.fault or {})}, b""
+    stack = max(core.stack_bytes() for core in cores)
+    return {"stack_bytes": stack, "operators": counters.instructions()}, b"".join(outputs)
+
+
+def main() -> None:
+    """Read the job, run it, write the result."""
+    job = json.loads(sys.stdin.buffer.readline())
+    result, outputs = simulate(job, sys.stdin.buffer.read())
+    sys.stdout.buffer.write(json.dumps(result).encode() + b"\n" + outputs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""ELF, input -> output, instructions and stack on a simulated core.
+
+The core itself runs in a process of its own (simulated_core.py), which calls ``model_invoke`` as a
+caller on the target would: nothing has to be linked into the firmware for it.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinypareto.errors import ShapeError, SimulationError
+from tinypareto.mcu.elf import Image, Symbol, read_elf
+from tinypareto.mcu.emit.text import DESCRIPTOR_PREFIX
+from tinypareto.mcu.graph import Int8Array
+from tinypareto.mcu.targets import Target, roomy
+
+KERNEL_PREFIX = "tp_run_"
+TIMEOUT_SECONDS = 600  # a network of a billion instructions takes about a minute
+_PROGRAM = Path(__file__).with_name("simulated_core.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCount:
+    """Instructions of one operator in one inference."""
+
+    name: str
+    instructions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What the core gave back; ``instructions`` and ``operators`` are counted on the first input.
+
+    ``outputs`` is n x output bytes, ``stack_bytes`` the deepest stack over all inputs.
+    """
+
+    outputs: Int8Array
+    instructions: int
+    stack_bytes: int
+    operators: tuple[OperatorCount, ...]
+
+
+def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
+    """Run the firmware on each input, n x H x W x C, on a simulated core of the target.
+
+    Flash is read-only and RAM exactly as large as the target's; only a program that needs more than
+    that, which could not run on the target, gets more, so that it can be measured all the same.
+
+    Raises:
+        ShapeError: If there is no input or one has not the size that the firmware expects.
+        ToolchainError: If the file is no firmware of ours.
+        SimulationError: If the core leaves its memory, faults or does not return.
+    """
+    image = read_elf(elf)
+    job = _job(image, target)
+    if inputs.dtype != np.int8 or len(inputs) == 0 or inputs[0].size != job["input_bytes"]:
+        raise ShapeError(
+            f"The simulated core needs at least one input of {job['input_bytes']} int8 values, got "
+            f"{inputs.dtype} of shape {inputs.shape}; pass what quantize_input returns."
+        )
+    result, payload = _run(job, inputs.tobytes())
+    if "error" in result:
+        raise SimulationError(_fault_message(image, result))
+    operators = _operator_counts(image, result["operators"])
+    return Simulation(
+        outputs=np.frombuffer(payload, dtype=np.int8).reshape(len(inputs), -1).copy(),
+        instructions=sum(operator.instructions for operator in operators),
+        stack_bytes=result["stack_bytes"],
+        operators=operators,
+    )
+
+
+def _job(image: Image, target: Target) -> dict[str, Any]:
+    """Return the memory map and the addresses that the simulated core needs."""
+    invoke = image.symbol("model_invoke")
+    flash_end = max(segment.load_address + segment.file_bytes for segment in image.segments)
+    static_end = image.symbol("model_static_end").address
+    memory = roomy(target, flash_end - target.flash_origin, static_end - target.ram_origin)
+    entries = [symbol.address for symbol in image.symbols.values() if symbol.name.startswith(KERNEL_PREFIX)]
+    return {
+        "elf": str(image.path),
+        "cpu": target.simulated_cpu,
+        "flash": (target.flash_origin, memory.flash_bytes),
+        "ram": (target.ram_origin, memory.ram_bytes),
+        "segments": [asdict(segment) for segment in image.segments],
+        "static_end": static_end,
+        "invoke": invoke.address,
+        "invoke_end": invoke.address + invoke.size,
+        "entries": entries,
+        "input": image.symbol("model_input").address,
+        "input_bytes": image.symbol("model_input_bytes").address,
+        "output": image.symbol("model_output").address,
+        "output_bytes": image.symbol("model_output_bytes").address,
+    }
+
+
+def _run(job: dict[str, Any], inputs: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return what the simulated core's process answered: a result, and the outputs.
+
+    Raises:
+        SimulationError: If it does not answer.
+    """
+    message = json.dumps(job).encode() + b"\n" + inputs
+    try:
+        done = subprocess.run(
+            [sys.executable, str(_PROGRAM)],
+            input=message,
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SimulationError(
+            f"The firmware must return within {TIMEOUT_SECONDS} s of simulation, but does not; "
+            "simulate fewer inputs or a smaller network."
+        ) from error
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise SimulationError(
+            f"The simulated core must end by itself, but left with {done.returncode}: {' '.join(last)}; "
+            "see whether unicorn is installed."
+        )
+    header, _, payload = done.stdout.partition(b"\n")
+    return json.loads(header), payload
+
+
+def _operator_counts(image: Image, counts: Mapping[str, int]) -> tuple[OperatorCount, ...]:
+    """Name the counters, whose keys are addresses of descriptors, in execution order."""
+    descriptors = {
+        symbol.address: symbol
+        for symbol in image.symbols.values()
+        if symbol.name.startswith(DESCRIPTOR_PREFIX)
+    }
+    return tuple(
+        OperatorCount(name=_operator_name(descriptors.get(int(address))), instructions=count)
+        for address, count in counts.items()
+    )
+
+
+def _operator_name(descriptor: Symbol | None) -> str:
+    return "model_invoke" if descriptor is None else descriptor.name.removeprefix(DESCRIPTOR_PREFIX)
+
+
+def _fault_message(image: Image, result: Mapping[str, Any]) -> str:
+    names = {symbol.address: symbol for symbol in image.symbols.values() if symbol.kind == "STT_OBJECT"}
+    place = f"operator {_operator_name(names.get(result['operator']))}, {image.function_at(result['pc'])}"
+    what = f"{result['access']} at {result['address']:#010x}" if "address" in result else result["error"]
+    return (
+        f"The firmware must stay within the target's flash and RAM, but {place}: {what}; "
+        "give the target more memory if the stack ran out of it, else report it as a bug."
+    )

@@ -1,0 +1,139 @@
+"""C project -> ELF for the target, or shared library for this machine, with the compiler from pip.
+
+The compiler caches what it has compiled by content, so a kernel is compiled once per machine.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tinypareto.errors import ShapeError, ToolchainError
+from tinypareto.mcu.graph import Int8Array
+from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
+
+COMPILER = (sys.executable, "-m", "ziglang", "cc")
+# Sanitizers off: zig turns some on for unoptimised code, and they would call a runtime.
+HOST_FLAGS = ("-std=gnu99", "-O3", "-g0", "-fPIC", "-shared", "-fno-sanitize=all")
+
+
+def build_elf(folder: Path, sources: Sequence[str], target: Target, linker_script: str = "link.ld") -> Path:
+    """Compile and link a written project and return the path of its ``firmware.elf``.
+
+    Args:
+        folder: Holds the sources and the linker script.
+        sources: Paths of C files, relative to ``folder``.
+        target: Names the core.
+        linker_script: Relative to ``folder``.
+
+    Raises:
+        ToolchainError: If the compiler is missing or refuses, for instance since a region overflows.
+    """
+    flags = (*target.machine_flags, *COMPILE_FLAGS, *LINK_FLAGS, "-T", linker_script)
+    return compile_c(folder, sources, flags, output="firmware.elf")
+
+
+def build_host_library(folder: Path, sources: Sequence[str]) -> Path:
+    """Compile the same sources, which take their portable path, for this machine; return ``model.so``.
+
+    Raises:
+        ToolchainError: If the compiler is missing or refuses.
+    """
+    return compile_c(folder, sources, HOST_FLAGS, output="model.so")
+
+
+def compile_c(folder: Path, sources: Sequence[str], flags: Sequence[str], output: str) -> Path:
+    """Run the compiler in ``folder`` and return the path of what it wrote.
+
+    Raises:
+        ToolchainError: If the compiler is missing or refuses; the message ends in its first error.
+    """
+    command = [*COMPILER, *flags, *sources, "-o", output]
+    try:
+        # ziglang is a dependency of this package, and the arguments are our own paths and flags.
+        done = subprocess.run(
+            command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise ToolchainError(
+            f"The C compiler must start, but {command[0]} failed: {error}; install ziglang with pip."
+        ) from error
+    if done.returncode:
+        raise ToolchainError(
+            f"{output} must compile in {folder}, but the compiler said: {_first_error(done.stderr)}; "
+            "see whether ziglang is installed, the disk is full or the model exceeds the target's memory."
+        )
+    return folder / output
+
+
+class HostModel:
+    """The generated C as a library of this machine; not reentrant, since the model has one arena.
+
+    Args:
+        library: What :func:`build_host_library` returned.
+        input_shape: Height, width, channels.
+        output_shape: Height, width, channels.
+        input_offset: Of the input in the arena, in bytes.
+        output_offset: Of the output in the arena, in bytes.
+    """
+
+    def __init__(
+        self,
+        library: Path,
+        *,
+        input_shape: tuple[int, int, int],
+        output_shape: tuple[int, int, int],
+        input_offset: int,
+        output_offset: int,
+    ) -> None:
+        self._library = ctypes.CDLL(str(library.resolve()))
+        arena = ctypes.addressof(ctypes.c_int8.in_dll(self._library, "model_arena"))
+        self._input, self._output = arena + input_offset, arena + output_offset
+        self.input_shape, self.output_shape = input_shape, output_shape
+
+    def predict(self, inputs: Int8Array) -> Int8Array:
+        """Return the outputs, n x Ho x Wo x Co, of quantised inputs, n x H x W x C.
+
+        Raises:
+            ShapeError: If the inputs are not int8 of the model's shape.
+        """
+        check_inputs(inputs, self.input_shape)
+        batch = np.ascontiguousarray(inputs)
+        outputs = np.empty((len(batch), *self.output_shape), dtype=np.int8)
+        in_bytes, out_bytes = batch[:1].nbytes, outputs[:1].nbytes
+        source, sink, invoke = batch.ctypes.data, outputs.ctypes.data, self._library.model_invoke
+        for index in range(len(batch)):
+            ctypes.memmove(self._input, source + index * in_bytes, in_bytes)
+            invoke()
+            ctypes.memmove(sink + index * out_bytes, self._output, out_bytes)
+        return outputs
+
+
+def check_inputs(inputs: Int8Array, shape: tuple[int, int, int]) -> None:
+    """Refuse inputs that are not int8 of shape n x height x width x channels.
+
+    Raises:
+        ShapeError: If they are not.
+    """
+    if inputs.dtype != np.int8 or inputs.shape[1:] != shape:
+        raise ShapeError(
+            f"Inputs must be int8 of shape n x {' x '.join(map(str, shape))}, got {inputs.dtype} of shape "
+            f"{inputs.shape}; pass what quantize_input returns."
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment with the compiler's caches in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = str(Path(base) / "tinypareto" / "zig")
+    return {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache} | dict(os.environ)
+
+
+def _first_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line]
+    return (errors or lines or ["nothing"])[0]
