@@ -17,11 +17,17 @@ import torch
 from optuna.distributions import CategoricalDistribution
 from torch import nn
 
-from tinypareto.errors import ConfigError, ExperimentError, SimulationError
+from tinypareto.errors import ConfigError, ExperimentError
 from tinypareto.experiment import MEASURED, Experiment, Parameters
-from tinypareto.mcu.firmware import Program, build_firmware, measure, read_program
+from tinypareto.mcu.firmware import (
+    Program,
+    build_firmware,
+    compare_outputs,
+    host_model,
+    measure,
+    read_program,
+)
 from tinypareto.mcu.reference import dequantize_output, quantize_input
-from tinypareto.mcu.toolchain import build_host_model
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.metrics import never_predicted
@@ -82,7 +88,7 @@ def evaluate(
         measurement = measure(
             firmware, quantize_input(program.graph, data.validation.inputs[:SIMULATED_SAMPLES])
         )
-        _compare(measurement.outputs, quantized_outputs[:SIMULATED_SAMPLES])
+        compare_outputs(measurement.outputs, quantized_outputs[:SIMULATED_SAMPLES])
     footprint = measurement.footprint
     measured = {
         "error": float(experiment.metric(outputs, data.validation.targets)),
@@ -208,18 +214,9 @@ def _macs(experiment: Experiment, parameters: Parameters, data: Data) -> int:
 
 def _predict(program: Program, split: Split) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
     """Return real and quantised outputs of the program's C, compiled for this machine."""
-    with build_host_model(program) as host:
+    with host_model(program) as host:
         quantized = host.predict(quantize_input(program.graph, split.inputs))
     return dequantize_output(program.graph, quantized), quantized
-
-
-def _compare(simulated: npt.NDArray[np.int8], host: npt.NDArray[np.int8]) -> None:
-    if not np.array_equal(simulated, host):
-        wrong = int((simulated != host).reshape(len(host), -1).any(axis=1).sum())
-        raise SimulationError(
-            f"the simulated core and the host build must give the same bytes, but differ on {wrong} of "
-            f"{len(host)} samples; keep the trial's folder and report it as a bug."
-        )
 
 
 def _objectives(experiment: Experiment, measured: Mapping[str, Any]) -> dict[str, float]:

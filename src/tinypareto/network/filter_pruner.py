@@ -14,7 +14,7 @@ from tinypareto.network.prune import PruningConfig, kept_filters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prunable:
-    """A group of coupled layers: its first layer, that layer's original width and the final sparsity."""
+    """A group of coupled layers: a first layer and its original width, all their names, the final sparsity."""
 
     root: nn.Module
     name: str
@@ -114,7 +114,7 @@ class FilterPruner:
             asked_by = frozenset(name for name in settings if name is not None)
             prunable = _Prunable(
                 root=group[0].dep.target.module,
-                name=names[group[0].dep.target.module],
+                name=" and ".join(name for module, name in names.items() if module in producers),
                 width=len(group[0].idxs),
                 sparsity=max((self._config.sparsity[name] for name in asked_by), default=0.0),
                 asked_by=asked_by,
