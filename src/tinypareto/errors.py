@@ -51,3 +51,14 @@ class SimulationError(TinyParetoError, RuntimeError):
 
 class StudyError(TinyParetoError, RuntimeError):
     """A study's folder or database cannot be used as asked."""
+
+
+def reason(problem: BaseException) -> str:
+    r"""Return the first line of what another library's error says, or its class if it says nothing.
+
+    Example:
+        >>> reason(ValueError("no such axis\nsee the manual")), reason(ValueError())
+        ('no such axis', 'ValueError')
+    """
+    text = str(problem).strip()
+    return text.splitlines()[0] if text else type(problem).__name__

@@ -7,7 +7,7 @@ import torch
 import torch_pruning as tp  # type: ignore[import-untyped]
 from torch import nn
 
-from tinypareto.errors import TrainingError
+from tinypareto.errors import TrainingError, reason
 from tinypareto.network.importance import CONSUMERS, PRODUCERS, Score
 from tinypareto.network.prune import PruningConfig, kept_filters
 
@@ -157,7 +157,7 @@ class FilterPruner:
             shape = self._run()
         except Exception as problem:
             raise TrainingError(
-                f"the network must run after pruning, but its forward pass failed ({problem}); take channel "
+                f"the network must run after pruning, but its forward pass failed ({reason(problem)}); take channel "
                 "counts from the tensors, not from constants, and add nothing to the network's input."
             ) from problem
         if shape != self._output_shape:
@@ -198,12 +198,13 @@ def _is_grouped(layer: nn.Module) -> bool:
 def _trace(model: nn.Module, example: torch.Tensor) -> Any:
     was_training = model.training
     try:
+        model.eval()(example)  # torch-pruning would hide what is wrong behind a second attempt
         # A tuple, since torch-pruning would otherwise spread the batch axis over the arguments first.
         return tp.DependencyGraph().build_dependency(model, (example,))
     except Exception as problem:
         raise TrainingError(
             f"the network must run on one sample of shape {tuple(example.shape)} and be traceable for "
-            f"pruning, but that failed ({problem}); mend its forward pass."
+            f"pruning, but that failed ({reason(problem)}); mend its forward pass."
         ) from problem
     finally:
         model.train(was_training)

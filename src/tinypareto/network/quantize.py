@@ -24,7 +24,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 from torch import nn
 
-from tinypareto.errors import ConfigError, QuantizationError
+from tinypareto.errors import ConfigError, QuantizationError, reason
 from tinypareto.network.data import FloatArray
 
 INPUT, OUTPUT = "input", "output"  # names of the graph's only input and output
@@ -125,7 +125,7 @@ def export_onnx(model: nn.Module, example: torch.Tensor, path: Path) -> None:
             )
     except Exception as problem:
         raise QuantizationError(
-            f"the network must be exportable to ONNX with a free batch axis, but {_first_line(problem)}; "
+            f"the network must be exportable to ONNX with a free batch axis, but {reason(problem)}; "
             "replace constant batch sizes and data-dependent branches in its forward pass."
         ) from problem
     assert program is not None  # dynamo=True always returns one
@@ -162,7 +162,7 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
         raise  # a full disk is no fault of the network
     except Exception as problem:
         raise QuantizationError(
-            f"{source.name} must be quantisable to int8, but {_first_line(problem)}; check that the "
+            f"{source.name} must be quantisable to int8, but {reason(problem)}; check that the "
             "network gives finite outputs for the calibration samples."
         ) from problem
     finally:
@@ -187,7 +187,7 @@ def run_onnx(path: Path, inputs: FloatArray, batch_size: int = 256) -> FloatArra
         return np.concatenate([session.run(None, {name: batch})[0] for batch in batches])
     except Exception as problem:
         raise QuantizationError(
-            f"{path.name} must run in onnxruntime on inputs {inputs.shape}, but {_first_line(problem)}; "
+            f"{path.name} must run in onnxruntime on inputs {inputs.shape}, but {reason(problem)}; "
             "check the file and the inputs' shape."
         ) from problem
 
@@ -225,8 +225,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         chatter.disabled = before
-
-
-def _first_line(problem: Exception) -> str:
-    text = str(problem).strip() or type(problem).__name__
-    return text.splitlines()[0]

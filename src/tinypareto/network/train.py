@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinypareto.errors import ConfigError, TinyParetoError, TrainingError
+from tinypareto.errors import ConfigError, TinyParetoError, TrainingError, reason
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data
 from tinypareto.network.filter_pruner import FilterPruner
@@ -115,7 +115,7 @@ def build_network(
         except Exception as problem:
             raise TrainingError(
                 f"the network for {dict(parameters)} must build and run on samples of shape "
-                f"{data.sample_shape}, but {type(problem).__name__}: {problem}; mend build_model or its "
+                f"{data.sample_shape}, but {type(problem).__name__}: {reason(problem)}; mend build_model or its "
                 "forward pass."
             ) from problem
     wanted = data.classes or math.prod(data.train.targets.shape[1:])
