@@ -196,7 +196,7 @@ def test_experiment_that_cannot_be_sent_to_another_process_is_refused(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"trials": 0}, {"jobs": 0}, {"time_limit": 0.0}, {"seed": -1}])
 def test_settings_out_of_range_are_rejected_with_a_remedy(wrong):
-    with pytest.raises(ConfigError, match="raise it|give another"):
+    with pytest.raises(ConfigError, match=r"raise it|give another"):
         SearchSettings(**{"trials": 1, **wrong})
 
 

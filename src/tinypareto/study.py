@@ -105,7 +105,6 @@ def run_search(
         ExperimentError: If the experiment cannot be loaded.
     """
     use_one_thread()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     begun = time.monotonic()
     reference = experiment if isinstance(experiment, str) else None
     loaded = load_experiment(experiment) if isinstance(experiment, str) else experiment

@@ -132,6 +132,7 @@ class StudyHome:
     """
 
     def __init__(self, folder: Path, storage: str | None = None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own progress says it better
         self.folder = folder
         self.trials_folder = folder / "trials"
         self._owners = folder / "owners"

@@ -154,7 +154,7 @@ def train_network(
         on_epoch: Called after every epoch with its record and the network, which it must not change.
 
     Raises:
-        TrainingError: If the loss becomes NaN or infinite, or the network cannot be pruned.
+        TrainingError: If the loss or a weight becomes NaN or infinite, or the network cannot be pruned.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for dropout and the like inside the network
@@ -165,6 +165,7 @@ def train_network(
             if on_epoch is not None:
                 on_epoch(history[-1], loop.model)
         loop.model.zero_grad(set_to_none=True)
+        _check_finite(loop.model, training)  # the last update is followed by no loss that would tell
         return TrainedNetwork(
             model=loop.model.eval(),
             history=tuple(history),
@@ -292,6 +293,15 @@ class _Loop:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
+
+
+def _check_finite(model: nn.Module, training: TrainingConfig) -> None:
+    for name, values in model.state_dict().items():
+        if not torch.isfinite(values).all():
+            raise TrainingError(
+                f"a trained network must be finite, but {name} holds NaN or infinity; "
+                f"lower learning_rate (now {training.learning_rate:g})."
+            )
 
 
 def _device_of(model: nn.Module) -> torch.device:
