@@ -65,9 +65,10 @@ def iris(**changes):
     return Experiment(**{**settings, **changes})
 
 
+SCALES = {"rom_bytes": 16 * 1024, "ram_bytes": 1024, "flops": 1e4}  # so that no largest network is built
 small = iris()
-crashing = iris(build_model=crash_at_some_widths)
-full_disk = iris(quantize=fill_the_disk)
+crashing = iris(build_model=crash_at_some_widths, scales=SCALES)
+full_disk = iris(quantize=fill_the_disk, scales=SCALES)
 measured = iris(
     objectives=("error", "energy", "ram_bytes"), limits={}, measure=energy, scales={"energy": 1e6}
 )

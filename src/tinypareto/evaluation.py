@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -167,7 +167,9 @@ def objective_scales(experiment: Experiment, data: Data, folder: Path) -> dict[s
         scales["flops"] = float(2 * _macs(experiment, largest_parameters(experiment, data), data))
     elif missing:
         untrained = replace(experiment, train=_leave_untrained)
-        values = evaluate(untrained, data, largest_parameters(experiment, data), 0, folder).measured
+        largest = largest_parameters(experiment, data)
+        with open(folder / "log.txt", "w", encoding="utf-8") as log, redirect_stdout(log):
+            values = evaluate(untrained, data, largest, 0, folder).measured
         scales |= {name: float(values[name]) for name in missing if name in values}
     for name in experiment.objectives:
         if not scales.get(name, 0) > 0:

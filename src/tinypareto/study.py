@@ -1,5 +1,6 @@
 """The outer loop: suggest, evaluate in processes of their own, tell; until the budget is spent."""
 
+import pickle
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import Trial, TrialState
 
-from tinypareto.errors import ConfigError
+from tinypareto.errors import ConfigError, ExperimentError
 from tinypareto.evaluation import Evaluation, add_test_error, objective_scales, read_evaluation
 from tinypareto.experiment import Experiment, load_experiment
 from tinypareto.samplers import make_sampler
@@ -107,7 +108,7 @@ def run_search(
     use_one_thread()
     begun = time.monotonic()
     reference = experiment if isinstance(experiment, str) else None
-    loaded = load_experiment(experiment) if isinstance(experiment, str) else experiment
+    loaded = load_experiment(experiment) if isinstance(experiment, str) else _portable(experiment)
     with StudyHome(out, settings.storage) as home:
         description = _describe(home, loaded, reference, settings)
         sampler = make_sampler(description.sampler, description.seed, loaded.space)
@@ -125,6 +126,17 @@ def run_search(
             hypervolume=history.hypervolume(),
             seconds=time.monotonic() - begun,
         )
+
+
+def _portable(experiment: Experiment) -> Experiment:
+    try:
+        pickle.dumps(experiment)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ExperimentError(
+            f"experiment {experiment.name!r} must reach other processes, but {error}; define its functions at "
+            "the top of a module, or pass a reference such as path/to/file.py:name."
+        ) from error
+    return experiment
 
 
 def _describe(
