@@ -17,9 +17,13 @@ import torch
 from onnxruntime.quantization import (  # type: ignore[import-untyped]
     CalibrationDataReader,
     CalibrationMethod,
-    QuantFormat,
+    QDQQuantizer,
     QuantType,
-    quantize_static,
+    create_calibrator,
+)
+from onnxruntime.quantization.registry import (  # type: ignore[import-untyped]
+    QDQRegistry,
+    QLinearOpsRegistry,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 from torch import nn
@@ -29,10 +33,12 @@ from tinypareto.network.data import FloatArray
 
 INPUT, OUTPUT = "input", "output"  # names of the graph's only input and output
 
-CALIBRATION_METHODS = {
-    "minmax": CalibrationMethod.MinMax,
-    "entropy": CalibrationMethod.Entropy,
-    "percentile": CalibrationMethod.Percentile,
+CALIBRATION_METHODS: dict[str, tuple[CalibrationMethod, dict[str, float | bool]]] = {
+    "minmax": (CalibrationMethod.MinMax, {}),
+    # onnxruntime's 128 bins, as many as the levels it maps them to, leave no range to choose from.
+    "entropy": (CalibrationMethod.Entropy, {"num_bins": 512}),
+    # onnxruntime's 99.999 would cut less than one value of the few samples that calibrate a small network.
+    "percentile": (CalibrationMethod.Percentile, {"percentile": 99.9, "symmetric": False}),
 }
 
 
@@ -144,20 +150,20 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
     try:
         with _quiet():
             quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-            quantize_static(
-                str(prepared),
-                str(target),
-                _Batches(calibration),
-                quant_format=QuantFormat.QDQ,
-                per_channel=config.per_channel,
-                activation_type=QuantType.QInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CALIBRATION_METHODS[config.calibration_method],
-                extra_options={
-                    "WeightSymmetric": True,
-                    "ActivationSymmetric": config.activation_symmetric,
-                },
+            quantizer = QDQQuantizer(
+                onnx.shape_inference.infer_shapes(onnx.load(prepared)),
+                config.per_channel,
+                False,  # weights use all 8 bits
+                QuantType.QInt8,
+                QuantType.QInt8,
+                _ranges(prepared, calibration, config),
+                [],
+                [],
+                sorted({*QDQRegistry, *QLinearOpsRegistry}),
+                {"WeightSymmetric": True, "ActivationSymmetric": config.activation_symmetric},
             )
+            quantizer.quantize_model()
+        onnx.save(quantizer.model.model, target)
     except (MemoryError, OSError):
         raise  # a full disk is no fault of the network
     except Exception as problem:
@@ -167,6 +173,20 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
         ) from problem
     finally:
         prepared.unlink(missing_ok=True)
+
+
+def _ranges(source: Path, calibration: FloatArray, config: QuantizationConfig) -> Any:
+    """Return each activation's range over the calibration samples, in onnxruntime's terms."""
+    method, settings = CALIBRATION_METHODS[config.calibration_method]
+    augmented = source.with_suffix(".augmented.onnx")
+    try:
+        calibrator = create_calibrator(
+            source, augmented_model_path=str(augmented), calibrate_method=method, extra_options=settings
+        )
+        calibrator.collect_data(_Batches(calibration))
+        return calibrator.compute_data()
+    finally:
+        augmented.unlink(missing_ok=True)
 
 
 def run_onnx(path: Path, inputs: FloatArray, batch_size: int = 256) -> FloatArray:
@@ -204,6 +224,7 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
 def _without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
     """Drop the exporter's notes on source lines: they hold paths of this machine and nobody reads them."""
+    model.ClearField("metadata_props")
     model.graph.ClearField("metadata_props")
     for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
         item.ClearField("metadata_props")
