@@ -1,6 +1,7 @@
 """Each operator alone, compared with onnxruntime, which rescales in float: at most one step apart."""
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 from small_onnx import (
@@ -303,9 +304,10 @@ def test_a_float_layer_inside_a_quantised_network_is_refused(tmp_path):
     middle = [
         weight,
         helper.make_node("MatMul", ["x_r", "w"], ["p"], name="fc"),
-        helper.make_node("MaxPool", ["p"], ["h"], name="pool", kernel_shape=[1]),
+        helper.make_node("MatMul", ["p", "w"], ["h"], name="second"),
     ]
-    refuses(written_by_hand(tmp_path, middle, constants), r"'pool' \(MaxPool\).*put QuantizeLinear")
+    weight, constants = int8_weight(rows=6, columns=6)
+    refuses(written_by_hand(tmp_path, middle, constants), r"'second' \(MatMul\).*put QuantizeLinear")
 
 
 def test_float_weights_are_refused(tmp_path):
@@ -392,7 +394,8 @@ def test_a_window_larger_than_the_image_is_refused(tmp_path):
 def test_a_pool_whose_indices_are_used_is_refused(tmp_path):
     middle = [
         helper.make_node("MaxPool", ["x_r"], ["p", "where"], name="pool", kernel_shape=[2, 2]),
-        helper.make_node("Add", ["p", "where"], ["h"]),
+        helper.make_node("Cast", ["where"], ["place"], to=1),
+        helper.make_node("Add", ["p", "place"], ["h"]),
     ]
     refuses(written_by_hand(tmp_path, middle, dims=IMAGE), r"'pool' \(MaxPool\).*only its first output")
 
@@ -407,15 +410,22 @@ def test_an_image_of_another_reshape_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "to"), [("Reshape", [-1]), ("Reshape", [4, -1]), ("Squeeze", None), ("Reshape", [-1, 5, -1])]
+    ("kind", "to"),
+    [("Reshape", [-1]), ("Reshape", [4, -1]), ("Squeeze", [0]), ("Unsqueeze", [0]), ("Unsqueeze", [-5])],
 )
 def test_a_reshape_that_does_not_keep_the_batch_apart_is_refused(tmp_path, kind, to):
-    inputs = ["x_r"] if to is None else ["x_r", "to"]
-    constants = {} if to is None else {"to": np.array(to)}
-    path = written_by_hand(
-        tmp_path, [helper.make_node(kind, inputs, ["h"], name="reshape")], constants, dims=IMAGE
-    )
-    refuses(path, rf"'reshape' \({kind}\)")
+    node = helper.make_node(kind, ["x_r", "to"], ["h"], name="reshape")
+    path = written_by_hand(tmp_path, [node], {"to": np.array(to)}, dims=IMAGE, batch=1)
+    refuses(path, rf"'reshape' \({kind}\).*batch")
+
+
+def test_a_squeeze_of_every_axis_is_refused_since_it_may_drop_the_batch(tmp_path):
+    node = helper.make_node("Squeeze", ["x_r"], ["h"], name="reshape")
+    path = written_by_hand(tmp_path, [node], dims=IMAGE, batch=1)
+    model = onnx.load(path)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("h_r", onnx.TensorProto.FLOAT, IMAGE))
+    onnx.save(model, path)
+    refuses(path, r"'reshape' \(Squeeze\).*batch")
 
 
 def test_a_negative_bound_without_a_layer_is_refused(tmp_path):
@@ -423,3 +433,10 @@ def test_a_negative_bound_without_a_layer_is_refused(tmp_path):
     refuses(
         written_by_hand(tmp_path, middle, {"low": np.float32(-1)}), r"'clip' \(Clip\).*bound below 0 \(-1\)"
     )
+
+
+def test_a_float_bias_beyond_32_bits_is_refused(tmp_path):
+    weight, constants = int8_weight()
+    middle = [weight, helper.make_node("Gemm", ["x_r", "w", "b"], ["h"], name="fc")]
+    path = written_by_hand(tmp_path, middle, {**constants, "b": np.full(9, 1e9, np.float32)})
+    refuses(path, r"'fc' \(Gemm\).*within 32 bits")

@@ -34,6 +34,8 @@ def convert(node: Node) -> Value:
 def _convolution(node: Node) -> Draft:
     image, constant = node.image(0), node.weight(1)
     weight = constant.values  # cout x cin/groups x kernel
+    if weight.ndim != len(image.dims) + 1:
+        node.refuse(f"weights of shape {weight.shape} do not match the input {image.dims}; export it again.")
     if weight.ndim == 3:
         weight = weight[:, :, None, :]
     scale = _channel_scales(node, constant, channel_axis=0)
@@ -214,11 +216,11 @@ def _flatten(node: Node) -> Value:
 
 def _squeeze(node: Node) -> Value:
     old = _batched(node)
-    given = node.array(1) if node.input(1) is not None else node.attributes.get("axes")
-    if given is None:
-        node.refuse("it must name its axes, so that the batch stays apart.")
+    given = node.array(1) if node.input(1) is not None else node.attributes.get("axes", (0,))
     axes = {int(axis) % len(old) for axis in given}
-    return _with_dims(node, tuple(size for axis, size in enumerate(old) if axis not in axes | {0}))
+    if 0 in axes:
+        node.refuse("it must name axes other than 0, so that the batch stays apart.")
+    return _with_dims(node, tuple(size for axis, size in enumerate(old[1:], start=1) if axis not in axes))
 
 
 def _unsqueeze(node: Node) -> Value:
@@ -226,6 +228,8 @@ def _unsqueeze(node: Node) -> Value:
     given = node.array(1) if node.input(1) is not None else node.attributes["axes"]
     rank = len(dims) + len(given)
     for axis in sorted(int(axis) % rank for axis in given):
+        if axis == 0:
+            node.refuse("it must name axes other than 0, so that the batch stays first.")
         dims.insert(axis, 1)
     return _with_dims(node, tuple(dims[1:]))
 

@@ -130,13 +130,17 @@ class Node:
         if value is None:
             return np.zeros(len(scale), np.int32)
         if isinstance(value, QuantizedConstant):
-            if value.values.dtype != np.int32 or not np.allclose(value.scale, scale, rtol=1e-4, atol=0.0):
-                self.refuse("its bias must be int32 with scale input scale x weight scale.")
+            fits = value.values.shape == scale.shape and value.scale.size in {1, scale.size}
+            if value.values.dtype != np.int32 or not (
+                fits and np.allclose(value.scale, scale, rtol=1e-4, atol=0.0)
+            ):
+                self.refuse("its bias must be int32, one per output, with scale input scale x weight scale.")
             return np.ascontiguousarray(value.values, np.int32)
-        steps = np.rint(self.array(index).reshape(-1) / scale)
-        if len(steps) != len(scale) or not (np.abs(steps) < 2.0**31).all():
+        real = self.array(index).reshape(-1)
+        if real.shape != scale.shape or not (np.abs(real) < 2.0**31 * scale).all():
             self.refuse("its bias must have one entry per output, within 32 bits of input x weight scale.")
-        return steps.astype(np.int32)
+        steps: Int32Array = np.rint(real / scale).astype(np.int32)
+        return steps
 
 
 def hwc_shape(dims: Dims) -> Shape:

@@ -110,7 +110,7 @@ class _Reader:
             name=proto.name or proto.output[0],
             kind=proto.op_type,
             attributes={item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute},
-            inputs=tuple(self._value(proto, name) if name else None for name in proto.input),
+            inputs=tuple(self.values.get(name) for name in proto.input),
         )
         used = {name for other in self.proto.node for name in other.input}
         if any(name in used for name in proto.output[1:]):
@@ -124,14 +124,6 @@ class _Reader:
         else:
             value = convert(node)
         self.values[proto.output[0]] = value
-
-    def _value(self, proto: onnx.NodeProto, name: str) -> Value:
-        if name not in self.values:
-            raise UnsupportedModelError(
-                f"Node '{proto.name}' ({proto.op_type}) reads '{name}', which no earlier node computes; "
-                "sort the file's nodes with onnx.checker's help."
-            )
-        return self.values[name]
 
     def _quantize(self, node: Node, wanted: str) -> Activation:
         """Give a draft, or the network's input, the scale that turns it into a tensor."""
@@ -179,15 +171,44 @@ def _variants(name: str) -> Iterator[str]:
 
 
 def _open(path: Path) -> onnx.ModelProto:
+    """Load a file and let ONNX's own checker look for damage.
+
+    Raises:
+        UnsupportedModelError: If there is no such file or it is no consistent ONNX network.
+    """
     try:
         model = onnx.load(path)
-    except (OSError, DecodeError, ValueError) as error:
+        _sort_nodes(model.graph)
+        onnx.checker.check_model(model, full_check=True)
+    except (OSError, DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = " ".join(str(error).split())  # the checker writes several lines
         raise UnsupportedModelError(
-            f"{path} cannot be read as ONNX ({error}); pass an int8 .onnx file."
+            f"{path} cannot be read as ONNX ({reason}); pass an undamaged int8 .onnx file."
         ) from error
-    if not model.graph.node:
-        raise UnsupportedModelError(f"{path} holds no ONNX network; pass an int8 .onnx file.")
     return model
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put each node behind those it reads from; an ordered file stays as it is.
+
+    Quantisers append nodes at the end, and runtimes accept that. A cycle is left for the checker.
+    """
+    waiting = list(graph.node)
+    missing = {name for node in waiting for name in node.output}
+    ordered: list[onnx.NodeProto] = []
+    while waiting:
+        blocked: list[onnx.NodeProto] = []
+        for node in waiting:
+            if missing.isdisjoint(node.input):
+                ordered.append(node)
+                missing.difference_update(node.output)
+            else:
+                blocked.append(node)
+        if len(blocked) == len(waiting):
+            return
+        waiting = blocked
+    del graph.node[:]
+    graph.node.extend(ordered)
 
 
 def _check_format(model: onnx.ModelProto, path: Path) -> None:
@@ -223,7 +244,7 @@ def _static_dims(value: onnx.ValueInfoProto) -> Dims:
 def _activation_parameters(node: Node) -> tuple[float, int]:
     """Return scale and int8 zero point of a QuantizeLinear or DequantizeLinear of an activation."""
     scale = node.array(1)
-    zero_point = node.array(2) if node.input(2) is not None else np.zeros((), np.uint8)
+    zero_point = node.array(2)  # required, since it alone tells int8 from uint8
     if zero_point.dtype not in {np.dtype(np.int8), np.dtype(np.uint8)}:
         node.refuse(f"activations must be int8 or uint8, not {zero_point.dtype}; use activation_type=QInt8.")
     if (

@@ -55,7 +55,7 @@ def render_page(history: History, test_errors: dict[int, float | None]) -> str:
 
 
 def _div(figure: go.Figure) -> str:
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
+    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True})
     return text
 
 

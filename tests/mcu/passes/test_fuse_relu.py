@@ -63,9 +63,11 @@ def test_the_clamps_of_both_operators_hold(before, behind):
 
 
 def test_two_relus_in_a_row_are_both_fused():
-    graph = network(dense("fc", "x", "h"), relu("h", "i"), relu("i", "y", clamp=(-128, 40)))
+    graph = network(
+        dense("a", "x", "g"), dense("b", "g", "h"), relu("h", "i"), relu("i", "y", clamp=(-128, 40))
+    )
     fused = fuse_relu(graph)
-    assert [operator.clamp for operator in fused.operators] == [(-5, 40)]
+    assert [operator.clamp for operator in fused.operators] == [(-128, 127), (-5, 40)]
     assert same_outputs(graph, fused)
 
 
