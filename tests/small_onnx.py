@@ -14,12 +14,12 @@ from tinypareto.mcu.reference import dequantize_output, quantize_input, run_refe
 OPSET = 20
 
 
-def float_file(path: Path, nodes, constants, dims, output="y") -> Path:
+def float_file(path: Path, nodes, constants, dims, output="y", batch="batch") -> Path:
     """Write a float model with input x (batch x dims) and one output; ``constants`` maps names to arrays."""
     graph = helper.make_graph(
         nodes,
         path.stem,
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *dims])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *dims])],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
     )
@@ -80,7 +80,7 @@ def qdq(name, scale, zero_point):
     return nodes, constants
 
 
-def written_by_hand(folder: Path, middle, constants=None, *, dims=(6,), output=("h", 0.1, 3)) -> Path:
+def written_by_hand(folder: Path, middle, constants=None, *, dims=(6,), output=("h", 0.1, 3), **more) -> Path:
     """Write a QDQ file without onnxruntime's quantiser: x, the nodes ``middle`` from x_r to h, h."""
     before, first = qdq("x", 0.05, -4)
     behind, last = qdq(*output)

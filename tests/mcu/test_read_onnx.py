@@ -346,16 +346,31 @@ def test_a_scale_that_is_not_positive_is_refused(tmp_path, scale):
     refuses(path, r"'quantize_h'.*one scale above 0")
 
 
-def test_nodes_out_of_order_are_read_like_sorted_ones(tmp_path):
-    path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"], name="relu")])
-
+def shuffled(seed):
     def shuffle(graph):
-        nodes = list(graph.node)
+        order = np.random.default_rng(seed).permutation(len(graph.node))
+        nodes = [graph.node[i] for i in order]
         del graph.node[:]
-        graph.node.extend(nodes[::-1])
+        graph.node.extend(nodes)
 
-    operators = read_onnx(path).operators
-    assert read_onnx(edited(path, shuffle)).operators == operators
+    return shuffle
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nodes_out_of_order_are_sorted(exported, tmp_path, seed):
+    path = edited(quantized(exported, ResNet, tmp_path, PER_CHANNEL), shuffled(seed))
+    assert steps_apart(path, normal(16, *ResNet.dims, seed=2)).max() <= 2
+
+
+def test_nodes_that_read_each_other_are_refused(tmp_path):
+    path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"])])
+    middle = [helper.make_node("Add", ["x_r", "back"], ["h"]), helper.make_node("Relu", ["h"], ["back"])]
+
+    def knot(graph):
+        del graph.node[2]
+        graph.node.extend(middle)
+
+    refuses(edited(path, knot), r"topologically sorted.*pass an undamaged")
 
 
 def test_an_accumulator_beyond_32_bits_is_refused(tmp_path):
