@@ -46,6 +46,7 @@ LAYERS = [
     "mcu.emit.pool",
     "mcu.emit.relu",
     "mcu.onnx_values",
+    "mcu.onnx_windows",
     "mcu.onnx_operators",
     "mcu.passes.drop_dead",
     "mcu.passes.fuse_relu",

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from tinypareto.mcu.onnx_values import (
     Shape,
     Value,
 )
+from tinypareto.mcu.onnx_windows import output_shape, reach, read_window
 
 
 def convert(node: Node) -> Value:
@@ -39,7 +39,7 @@ def _convolution(node: Node) -> Draft:
     if weight.ndim == 3:
         weight = weight[:, :, None, :]
     scale = _channel_scales(node, constant, channel_axis=0)
-    window = _window(node, image, kernel=weight.shape[2:])
+    window = read_window(node, image, kernel=weight.shape[2:])
     operator = Convolution(
         name=node.name,
         inputs=(image.tensor.name,),
@@ -52,7 +52,7 @@ def _convolution(node: Node) -> Draft:
     )
     if weight.shape[1] * operator.groups != image.tensor.shape[2]:
         node.refuse(f"{weight.shape[1]} channels x {operator.groups} groups do not match {image.dims}.")
-    shape = _output_shape(node, image, window, channels=len(weight))
+    shape = output_shape(node, image, window, channels=len(weight))
     return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
 
 
@@ -108,13 +108,13 @@ def _add_bias(node: Node, product: Draft, scale: FloatArray, bias_index: int) ->
 
 def _max_pool(node: Node) -> Draft:
     image = node.image(0)
-    window = _window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
+    window = read_window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
     return _pool(node, image, MaxPool(name=node.name, inputs=(image.tensor.name,), output="", window=window))
 
 
 def _average_pool(node: Node) -> Draft:
     image = node.image(0)
-    window = _window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
+    window = read_window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
     count_padding = bool(node.attributes.get("count_include_pad", 0))
     if any(window.padding) and not count_padding:
         node.refuse("its divisor varies at the border; set count_include_pad or padding 0.")
@@ -130,9 +130,9 @@ def _average_pool(node: Node) -> Draft:
 
 def _pool(node: Node, image: Activation, operator: MaxPool | AveragePool) -> Draft:
     window = operator.window
-    if any(pad >= _reach(window, side % 2) for side, pad in enumerate(window.padding)):
+    if any(pad >= reach(window, side % 2) for side, pad in enumerate(window.padding)):
         node.refuse(f"padding {window.padding} must be smaller than the window {window.kernel}.")
-    shape = _output_shape(node, image, window, channels=image.tensor.shape[2])
+    shape = output_shape(node, image, window, channels=image.tensor.shape[2])
     return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
 
 
@@ -262,73 +262,6 @@ def _channel_scales(node: Node, constant: QuantizedConstant, channel_axis: int) 
     if constant.axis % constant.values.ndim != channel_axis or constant.scale.size != channels:
         node.refuse("its weights must be quantised per tensor or per output channel.")
     return constant.scale
-
-
-def _window(node: Node, image: Activation, kernel: tuple[int, ...]) -> Window:
-    spatial = len(image.dims) - 1
-    stride = _pair(node.attributes.get("strides", [1] * spatial), filler=1)
-    dilation = _pair(node.attributes.get("dilations", [1] * spatial), filler=1)
-    size = _pair(kernel, filler=1)
-    begin, end = _padding(node, image, size, stride, dilation)
-    window = Window(kernel=size, stride=stride, padding=(*begin, *end), dilation=dilation)
-    return _ceiled(node, image, window) if node.attributes.get("ceil_mode", 0) else window
-
-
-def _pair(values: Any, filler: int) -> tuple[int, int]:
-    """Return (height, width) of one or two spatial values; a series has height ``filler``."""
-    height, width = (filler, *(int(value) for value in values))[-2:]
-    return height, width
-
-
-def _padding(
-    node: Node,
-    image: Activation,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the padding before (top, left) and behind (bottom, right) the image."""
-    mode = bytes(node.attributes.get("auto_pad", b"NOTSET"))
-    if mode in {b"NOTSET", b"VALID"}:
-        pads = node.attributes.get("pads", []) if mode == b"NOTSET" else []
-        half = len(pads) // 2
-        return _pair((0, *pads[:half]), 0), _pair((0, *pads[half:]), 0)
-    total = [
-        max((math.ceil(size / step) - 1) * step + reach * (taps - 1) + 1 - size, 0)
-        for size, taps, step, reach in zip(image.tensor.shape[:2], kernel, stride, dilation, strict=True)
-    ]
-    small, large = [pad // 2 for pad in total], [pad - pad // 2 for pad in total]
-    begin, end = (small, large) if mode == b"SAME_UPPER" else (large, small)
-    return _pair(begin, 0), _pair(end, 0)
-
-
-def _ceiled(node: Node, image: Activation, window: Window) -> Window:
-    """Pad behind the image until rounding up and down agree; only a maximum stays the same then."""
-    behind = list(window.padding[2:])
-    for axis in (0, 1):
-        inside = image.tensor.shape[axis] + window.padding[axis]
-        steps, rest = divmod(inside + behind[axis] - _reach(window, axis), window.stride[axis])
-        if rest and (steps + 1) * window.stride[axis] < inside:  # else the window would see padding only
-            behind[axis] += window.stride[axis] - rest
-    if tuple(behind) != window.padding[2:] and node.kind != "MaxPool":
-        node.refuse("ceil_mode adds a partial window here; set ceil_mode=False.")
-    return replace(window, padding=(*window.padding[:2], behind[0], behind[1]))
-
-
-def _reach(window: Window, axis: int) -> int:
-    """Return how many positions the window spans, gaps of the dilation included."""
-    return window.dilation[axis] * (window.kernel[axis] - 1) + 1
-
-
-def _output_shape(node: Node, image: Activation, window: Window, channels: int) -> Shape:
-    sizes = []
-    for axis in (0, 1):
-        span = image.tensor.shape[axis] + window.padding[axis] + window.padding[axis + 2]
-        reach = _reach(window, axis)
-        if reach > span:
-            node.refuse(f"its window {window.kernel} is larger than the padded input {image.dims}.")
-        sizes.append((span - reach) // window.stride[axis] + 1)
-    return sizes[0], sizes[1], channels
 
 
 def _chw(shape: Shape, rank: int) -> Dims:
