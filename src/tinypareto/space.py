@@ -86,6 +86,8 @@ class _Axis:
 
     def snap(self, columns: Points) -> Points:
         """Return the nearest columns that stand for a value."""
+        if self.n_columns == 0:
+            return columns
         if self.n_levels is None:
             return np.clip(columns, 0.0, 1.0)
         return self.columns_of_level(self.level_of_columns(columns))

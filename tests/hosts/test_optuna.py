@@ -1,0 +1,120 @@
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial, TrialState
+
+from tinypareto import ARSSampler
+from tinypareto.errors import ConfigError, SpaceError
+from tinypareto.hosts.optuna import read_suggestion
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+SPACE = {
+    "x": FloatDistribution(0.0, 1.0),
+    "n": IntDistribution(1, 64, log=True),
+    "c": CategoricalDistribution(["a", "b", "c"]),
+}
+
+
+def sampler(**settings):
+    return ARSSampler(**{"seed": 3, "preset": "poster", "search_space": SPACE, **settings})
+
+
+def objectives(parameters):
+    return [
+        parameters["x"] ** 2 + parameters["n"] / 64,
+        (1 - parameters["x"]) ** 2 + "abc".index(parameters["c"]),
+    ]
+
+
+def run(study, count):
+    for _ in range(count):
+        trial = study.ask(fixed_distributions=SPACE)
+        trial.set_constraint("n", trial.params["n"] - 40)
+        study.tell(trial, objectives(trial.params))
+    return [trial.params for trial in study.trials]
+
+
+def new_study(storage=None, **settings):
+    return optuna.create_study(
+        directions=["minimize", "minimize"], sampler=sampler(**settings), storage=storage, study_name="s"
+    )
+
+
+def test_resumed_study_gets_the_suggestions_of_an_uninterrupted_one(tmp_path):
+    whole = run(new_study(), 10)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    run(new_study(url), 6)
+    resumed = optuna.load_study(study_name="s", storage=url, sampler=sampler())
+    assert run(resumed, 4) == whole
+
+
+def test_trial_taken_up_again_gets_its_own_point(tmp_path):
+    whole = run(new_study(), 8)
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    run(new_study(url), 7)
+    dead = optuna.load_study(study_name="s", storage=url, sampler=sampler()).ask()
+    dead.suggest_float("x", 0.0, 1.0)  # killed between two parameters
+    study = optuna.load_study(study_name="s", storage=url, sampler=sampler())
+    assert study.get_trials()[7].state == TrialState.RUNNING
+    again = Trial(study, dead._trial_id)
+    assert {name: again._suggest(name, kind) for name, kind in SPACE.items()} == whole[7]
+
+
+def test_pending_trials_of_other_workers_are_seen(tmp_path):
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    run(new_study(url), 8)
+    asked = [
+        optuna
+        .load_study(study_name="s", storage=url, sampler=sampler())
+        .ask(fixed_distributions=SPACE)
+        .params
+        for _ in range(4)
+    ]
+    assert len({tuple(parameters.values()) for parameters in asked}) == 4
+
+
+def test_maximised_objective_is_turned():
+    down = optuna.create_study(directions=["minimize"], sampler=sampler())
+    up = optuna.create_study(directions=["maximize"], sampler=sampler())
+    for study, sign in ((down, 1), (up, -1)):
+        for _ in range(9):
+            trial = study.ask(fixed_distributions=SPACE)
+            study.tell(trial, sign * objectives(trial.params)[0])
+    assert [t.params for t in down.trials] == [t.params for t in up.trials]
+
+
+def test_failed_trials_are_not_bought_again():
+    study = new_study()
+    for _ in range(10):
+        study.tell(study.ask(fixed_distributions=SPACE), state=TrialState.FAIL)
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 10
+
+
+def test_reasons_are_stored_with_the_trial():
+    study = new_study()
+    run(study, 7)
+    reasons = read_suggestion(study.trials[6])
+    assert reasons["origin"] == "policy"
+    assert len(reasons["path"]) == 5
+    assert len(reasons["mean"]) == 2
+    assert read_suggestion(study.trials[0])["origin"] == "latin hypercube"
+
+
+def test_conditional_parameters_are_sampled():
+    study = optuna.create_study(directions=["minimize"], sampler=sampler(search_space=None))
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        return x + (trial.suggest_float("y", 0, 1) if x > 0.5 else 0)
+
+    study.optimize(objective, n_trials=12)
+    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
+
+
+def test_wrong_settings_are_rejected():
+    with pytest.raises(ConfigError, match="at least 0"):
+        ARSSampler(seed=-1)
+    with pytest.raises(ConfigError, match="choose one"):
+        ARSSampler(preset="best")
+    with pytest.raises(SpaceError):
+        ARSSampler(search_space={})

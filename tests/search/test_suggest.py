@@ -1,0 +1,156 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from tinypareto.errors import ConfigError, ShapeError
+from tinypareto.search.history import History
+from tinypareto.search.suggest import SearchConfig, suggest
+from tinypareto.space import Space
+
+POSTER = SearchConfig.preset("poster")
+SPACE = Space({
+    "x": FloatDistribution(0.0, 1.0),
+    "width": IntDistribution(1, 16, log=True),
+    "kind": CategoricalDistribution(["a", "b", "c"]),
+})
+
+
+def history(space=SPACE, n=12, m=2, c=1, seed=0):
+    points = space.round_points(np.random.default_rng(seed).random((n, space.n_columns)))
+    values = np.stack([(points - 0.3 * k).sum(1) ** 2 for k in range(m)], axis=1)
+    violations = np.stack([points[:, 0] - 0.5] * c, axis=1) if c else np.empty((n, 0))
+    return History(numbers=np.arange(n), points=points, values=values, violations=violations)
+
+
+def ask(known, pending=None, space=SPACE, seed=1, number=20):
+    pending = np.empty((0, space.n_columns)) if pending is None else pending
+    return suggest(space, known, pending, POSTER, seed=seed, trial_number=number)
+
+
+def test_suggestion_is_within_the_space_and_says_why():
+    suggestion = ask(history())
+    assert SPACE.contains(suggestion.parameters)
+    assert suggestion.origin == "policy"
+    assert suggestion.path.shape == (POSTER.horizon + 1, SPACE.n_columns)
+    assert suggestion.mean.shape == (2,)
+    assert (suggestion.std > 0).all()
+    assert 0 <= suggestion.feasibility <= 1
+
+
+def test_same_history_and_seed_give_the_same_point_in_another_process():
+    code = "import test_suggest as t; print(t.ask(t.history()).point.tolist())"
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(__file__.rpartition('/')[0])!r}); {code}",
+    ]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == str(ask(history()).point.tolist())
+
+
+def test_order_in_which_trials_are_listed_does_not_matter():
+    known = history()
+    order = np.random.default_rng(5).permutation(12)
+    shuffled = History(
+        numbers=known.numbers[order],
+        points=known.points[order],
+        values=known.values[order],
+        violations=known.violations[order],
+    )
+    assert np.array_equal(ask(known).point, ask(shuffled).point)
+
+
+def test_seed_and_trial_number_both_count():
+    points = [ask(history(), seed=seed, number=number).point for seed, number in ((1, 20), (2, 20), (1, 21))]
+    assert len({point.tobytes() for point in points}) == 3
+
+
+def test_pending_point_is_not_suggested_again():
+    first = ask(history()).point
+    second = ask(history(), pending=first[None]).point
+    assert not np.array_equal(first, second)
+
+
+def test_hypercube_covers_every_parameter_evenly():
+    space = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
+    none = History(
+        numbers=np.empty(0, int),
+        points=np.empty((0, 2)),
+        values=np.empty((0, 2)),
+        violations=np.empty((0, 0)),
+    )
+    count = POSTER.startup_trials(space)
+    points = np.array([ask(none, space=space, number=k).point for k in range(count)])
+    for column in points.T:
+        assert sorted((column * count).astype(int)) == list(range(count))
+
+
+def test_limits_are_honoured():
+    """Left of x = 0.5 is feasible; the better objective values lie to the right."""
+    space = Space({"x": FloatDistribution(0.0, 1.0)})
+    points = np.linspace(0.05, 0.95, 8)[:, None]
+    known = History(
+        numbers=np.arange(8), points=points, values=-points, violations=np.where(points > 0.5, 1.0, -1.0)
+    )
+    chosen = [ask(known, space=space, number=number).point[0] for number in range(20, 26)]
+    assert max(chosen) < 0.75
+    free = History(numbers=known.numbers, points=points, values=-points, violations=np.empty((8, 0)))
+    assert max(ask(free, space=space, number=number).point[0] for number in range(20, 26)) > 0.9
+
+
+def test_no_discrete_point_twice_while_another_is_left():
+    space = Space({"k": IntDistribution(0, 3), "c": CategoricalDistribution(["a", "b"])})
+    none = np.empty((0, space.n_columns))
+    points, numbers = none, []
+    for number in range(8):
+        known = History(
+            numbers=np.array(numbers, dtype=int),
+            points=points,
+            values=points.sum(axis=1, keepdims=True),
+            violations=np.empty((len(points), 0)),
+        )
+        points = np.concatenate([points, ask(known, space=space, number=number).point[None]])
+        numbers.append(number)
+    assert len(np.unique(points, axis=0)) == 8
+
+
+def changed(**arrays):
+    known = history()
+    return History(**{
+        "numbers": known.numbers, "points": known.points, "values": known.values,
+        "violations": known.violations, **arrays,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        history(n=1),
+        changed(values=np.ones((12, 2))),
+        changed(points=np.repeat(history().points[:1], 12, axis=0)),
+        changed(values=history().values * np.array([1e-9, 1e9])),
+        changed(violations=np.ones((12, 1))),
+        changed(values=np.full((12, 2), np.nan)),
+        changed(values=np.where(np.arange(12)[:, None] % 2, np.inf, history().values)),
+        history(m=1, c=0),
+        history(m=6, c=2),
+    ],
+    ids=["single", "constant", "duplicates", "scales", "infeasible", "failed", "half failed", "m=1", "m=6"],
+)
+def test_degenerate_histories_get_a_sound_suggestion(known):
+    suggestion = ask(known)
+    assert SPACE.contains(suggestion.parameters)
+    assert np.isfinite(suggestion.point).all()
+
+
+def test_points_of_another_space_are_rejected():
+    with pytest.raises(ShapeError, match="encode parameters with the same space"):
+        ask(history(), pending=np.zeros((1, 9)))
+
+
+def test_unknown_preset_is_rejected():
+    with pytest.raises(ConfigError, match="choose one of these"):
+        SearchConfig.preset("postre")
