@@ -86,7 +86,7 @@ def read_elf(path: Path) -> Image:
     """
     try:
         with path.open("rb") as stream:
-            file = ELFFile(stream)  # type: ignore[no-untyped-call]
+            file = ELFFile(stream)
             return Image(
                 path=path,
                 segments=tuple(_segments(file)),

@@ -55,7 +55,8 @@ def render_page(history: History, test_errors: dict[int, float | None]) -> str:
 
 
 def _div(figure: go.Figure) -> str:
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True})
+    config = {"displayModeBar": False, "responsive": True}
+    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=config)
     return text
 
 

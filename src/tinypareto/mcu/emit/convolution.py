@@ -18,7 +18,7 @@ def is_pointwise(operator: Convolution) -> bool:
 
 def is_depthwise(operator: Convolution) -> bool:
     """Say whether each output channel has one input channel of its own."""
-    return operator.groups == operator.weight.shape[0] and operator.weight.shape[3] == 1
+    return bool(operator.groups == operator.weight.shape[0] and operator.weight.shape[3] == 1)
 
 
 def convolution_scratch(operator: Convolution, graph: Graph) -> int:
@@ -28,7 +28,7 @@ def convolution_scratch(operator: Convolution, graph: Graph) -> int:
         return 0
     if is_depthwise(operator):
         return _OFFSET_BYTES * height * width + graph.tensors[operator.inputs[0]].shape[2]
-    return 2 * height * width * operator.weight.shape[3]
+    return int(2 * height * width * operator.weight.shape[3])
 
 
 def emit_convolution(operator: Convolution, place: Place) -> OperatorText:

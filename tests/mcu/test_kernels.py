@@ -1,0 +1,164 @@
+"""Host library == reference == simulated core, byte for byte, for every operator and awkward shapes."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from tinypareto.mcu.firmware import build_firmware, host_model, measure, write_program
+from tinypareto.mcu.graph import (
+    Add,
+    AveragePool,
+    Convolution,
+    Dense,
+    Graph,
+    MaxPool,
+    Relu,
+    Tensor,
+    Window,
+)
+from tinypareto.mcu.reference import run_reference
+from tinypareto.mcu.targets import target
+
+M4 = target("cortex-m4")
+
+
+def layer(rng, weight_shape, **settings):
+    cout = weight_shape[0]
+    return {
+        "weight": rng.integers(-127, 128, weight_shape, dtype=np.int8),
+        "bias": rng.integers(-2000, 2000, cout, dtype=np.int32),
+        "weight_scale": rng.uniform(0.002, 0.02, cout),
+        **settings,
+    }
+
+
+def output_size(size, window):
+    def along(axis):
+        padded = size[axis] + window.padding[axis] + window.padding[axis + 2]
+        reach = window.dilation[axis] * (window.kernel[axis] - 1) + 1
+        return (padded - reach) // window.stride[axis] + 1
+
+    return along(0), along(1)
+
+
+def graph_of(operator, in_shape, out_shape, rng):
+    tensors = {
+        "x": Tensor(name="x", shape=in_shape, scale=0.05, zero_point=int(rng.integers(-20, 20))),
+        "y": Tensor(name="y", shape=out_shape, scale=0.3, zero_point=int(rng.integers(-20, 20))),
+    }
+    return Graph(name="net", tensors=tensors, operators=(operator,), input="x", output="y")
+
+
+def convolution(cin, cout, size, window, groups=1, seed=0, **settings):
+    rng = np.random.default_rng(seed)
+    operator = Convolution(
+        name="conv", inputs=("x",), output="y", window=window, groups=groups,
+        **layer(rng, (cout, *window.kernel, cin // groups)), **settings,
+    )  # fmt: skip
+    return graph_of(operator, (*size, cin), (*output_size(size, window), cout), rng)
+
+
+def dense(n, cout, seed=0):
+    rng = np.random.default_rng(seed)
+    operator = Dense(name="dense", inputs=("x",), output="y", **layer(rng, (cout, n)))
+    return graph_of(operator, (1, 1, n), (1, 1, cout), rng)
+
+
+def pool(kind, size, channels, window, **settings):
+    rng = np.random.default_rng(0)
+    operator = kind(name="pool", inputs=("x",), output="y", window=window, **settings)
+    graph = graph_of(operator, (*size, channels), (*output_size(size, window), channels), rng)
+    return replace(graph, tensors={**graph.tensors, "y": replace(graph.tensors["y"], scale=0.04)})
+
+
+def residual():
+    """relu(conv(x)) + x, the sum written in place."""
+    rng = np.random.default_rng(3)
+    graph = convolution(5, 5, (6, 7), Window(kernel=(3, 3), padding=(1, 1, 1, 1)))
+    names = {"x": (0.05, 3), "a": (0.3, -7), "b": (0.25, -128), "y": (0.2, 11)}
+    tensors = {n: Tensor(name=n, shape=(6, 7, 5), scale=s, zero_point=z) for n, (s, z) in names.items()}
+    conv = replace(graph.operators[0], output="a", **layer(rng, (5, 3, 3, 5)))
+    operators = (
+        conv,
+        Relu(name="relu", inputs=("a",), output="b"),
+        Add(name="add", inputs=("b", "x"), output="y", clamp=(11, 127)),
+    )
+    return Graph(name="net", tensors=tensors, operators=operators, input="x", output="y")
+
+
+def extreme_factors():
+    """Channels whose requantisation vanishes, saturates or shifts left."""
+    graph = convolution(3, 6, (4, 4), Window(kernel=(1, 1)))
+    scales = np.array([1e-12, 1e-7, 0.01, 1.4, 3.1, 900.0])
+    return graph.with_operators((replace(graph.operators[0], weight_scale=scales),))
+
+
+SAME = (1, 1, 1, 1)
+GRAPHS = {
+    "3x3": convolution(4, 8, (8, 8), Window(kernel=(3, 3), padding=SAME)),
+    "odd channels": convolution(3, 7, (5, 9), Window(kernel=(3, 3), padding=SAME)),
+    "one channel": convolution(1, 1, (6, 6), Window(kernel=(3, 3), padding=SAME)),
+    "stride": convolution(5, 6, (9, 8), Window(kernel=(3, 3), stride=(2, 2), padding=SAME)),
+    "lopsided padding": convolution(6, 5, (7, 7), Window(kernel=(3, 2), stride=(2, 1), padding=(0, 1, 2, 0))),
+    "dilation": convolution(3, 4, (9, 9), Window(kernel=(3, 3), dilation=(2, 3), padding=(2, 3, 2, 3))),
+    "groups": convolution(6, 9, (6, 6), Window(kernel=(3, 3), padding=SAME), groups=3),
+    "series": convolution(5, 7, (1, 33), Window(kernel=(1, 5), stride=(1, 2), padding=(0, 2, 0, 2))),
+    "clamped": convolution(4, 4, (6, 6), Window(kernel=(3, 3)), clamp=(-3, 40)),
+    "pointwise": convolution(9, 5, (5, 5), Window(kernel=(1, 1))),
+    "pointwise stride": convolution(8, 6, (7, 6), Window(kernel=(1, 1), stride=(2, 2))),
+    "depthwise": convolution(7, 7, (8, 6), Window(kernel=(3, 3), padding=SAME), groups=7),
+    "depthwise stride": convolution(6, 6, (1, 21), Window(kernel=(1, 5), stride=(1, 2), padding=(0, 2) * 2), groups=6),
+    "dense": dense(37, 11),
+    "dense one output": dense(64, 1),
+    "max pool": pool(MaxPool, (7, 7), 5, Window(kernel=(3, 3), stride=(2, 2), padding=SAME)),
+    "average pool": pool(AveragePool, (6, 6), 3, Window(kernel=(2, 2), stride=(2, 2))),
+    "padded average": pool(AveragePool, (6, 6), 3, Window(kernel=(3, 3), padding=SAME), count_padding=True),
+    "global average": pool(AveragePool, (5, 3), 9, Window(kernel=(5, 3))),
+    "residual": residual(),
+    "extreme factors": extreme_factors(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(GRAPHS))
+def test_host_simulated_core_and_reference_agree_in_every_byte(name, tmp_path):
+    graph = GRAPHS[name]
+    program = write_program(graph, M4)
+    inputs = np.random.default_rng(1).integers(
+        -128, 128, (6, *graph.tensors[graph.input].shape), dtype=np.int8
+    )
+    inputs[0], inputs[1] = -128, 127
+    expected = run_reference(graph, inputs)
+    assert name == "extreme factors" or len(np.unique(expected)) > 5, "the case would prove little"
+    with host_model(program) as host:
+        np.testing.assert_array_equal(host.predict(inputs), expected)
+    measurement = measure(build_firmware(program, tmp_path), inputs)
+    np.testing.assert_array_equal(measurement.outputs, expected)
+
+
+@pytest.mark.parametrize("machine", [[], ["-target", "thumb-freestanding-eabi", "-mcpu=cortex_m4"]])
+def test_kernels_compile_alone_without_a_warning(machine, tmp_path):
+    folder = resources.files("tinypareto.mcu.kernels")
+    sources = sorted(str(file) for file in folder.iterdir() if file.name.endswith(".c"))
+    strict = ["-std=gnu99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-ffreestanding"]
+    for source in sources:
+        command = [sys.executable, "-m", "ziglang", "cc", *machine, *strict, "-c", source, "-o", "out.o"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_shapes_decide_and_values_do_not(tmp_path):
+    seen = set()
+    for seed in (1, 2):
+        rng = np.random.default_rng(seed)
+        graph = GRAPHS["odd channels"]
+        other = replace(graph.operators[0], **layer(rng, (7, 3, 3, 3)))
+        program = write_program(graph.with_operators((other,)), M4)
+        inputs = rng.integers(-128, 128, (1, 5, 9, 3), dtype=np.int8)
+        found = measure(build_firmware(program, tmp_path / str(seed)), inputs)
+        footprint = found.footprint
+        seen.add((footprint.code_bytes, footprint.weight_bytes, footprint.stack_bytes, found.instructions))
+    assert len(seen) == 1
