@@ -66,3 +66,8 @@ def test_outputs_that_are_not_scores_are_rejected():
 def test_regression_outputs_of_another_size_are_rejected():
     with pytest.raises(ShapeError, match="one output per target value"):
         mean_squared_error(np.zeros((3, 2), np.float32), np.zeros(3, np.float32))
+
+
+def test_mean_squared_error_takes_one_value_per_sample_in_either_shape():
+    column, row = np.array([[1.0], [2.0]], np.float32), np.array([1.0, 2.0], np.float32)
+    assert mean_squared_error(row, column) == mean_squared_error(column, row) == 0

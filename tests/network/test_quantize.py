@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import onnx
 import pytest
@@ -161,6 +163,20 @@ def test_same_network_gives_the_same_bytes_and_nothing_is_said(network, model, s
     assert capfd.readouterr() == ("", "")
 
 
+def test_exporters_remarks_stay_off_the_terminal_and_its_logger_as_it_was(model, samples, tmp_path):
+    remarks = []
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    handler = logging.Handler()
+    handler.emit = remarks.append
+    logger.addHandler(handler)
+    try:
+        export_onnx(model, torch.from_numpy(samples[:1]), tmp_path / "model.onnx")
+        assert not logger.disabled
+    finally:
+        logger.removeHandler(handler)
+    assert remarks == []
+
+
 def test_files_hold_no_path_of_this_machine(network):
     for path in (network.float_path, network.int8_path):
         content = path.read_bytes()
@@ -205,8 +221,9 @@ def test_inputs_of_the_wrong_shape_are_rejected_with_a_remedy(network, samples):
         run_onnx(network.int8_path, samples[:, :1])
 
 
-def test_full_disk_is_not_blamed_on_the_network(model, samples, tmp_path):
-    (tmp_path / "model.onnx").symlink_to("/dev/full")
+@pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx"])
+def test_full_disk_is_not_blamed_on_the_network(model, samples, tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         quantize_network(model, samples, tmp_path, QuantizationConfig())
 

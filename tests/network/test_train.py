@@ -72,7 +72,10 @@ def same(first, second):
 @pytest.mark.parametrize("heuristic", ["l1", "taylor", "apoz"])
 def test_same_seed_gives_the_same_bits(heuristic):
     pruning = PruningConfig(sparsity={"0": 0.5}, heuristic=heuristic)
-    first, second = train(pruning=pruning), train(pruning=pruning)
+    model = network()
+    first = train(model, pruning=pruning)
+    torch.rand(1)  # what the caller drew before does not matter, not even to dropout
+    second = train(model, pruning=pruning)
     assert same(state(first), state(second))
     assert first.history == second.history
 
@@ -83,6 +86,20 @@ def test_other_seed_gives_other_weights_of_the_same_shapes():
     assert [value.shape for value in state(first).values()] == [
         value.shape for value in state(second).values()
     ]
+
+
+def test_seed_decides_the_order_of_the_samples():
+    def order(seed):
+        seen = []
+        train(epochs=1, seed=seed, augment=lambda inputs, generator: seen.append(inputs) or inputs)
+        return torch.cat(seen)
+
+    assert torch.equal(order(0), order(0))
+    assert not torch.equal(order(0), order(1))
+
+
+def test_network_handed_over_in_evaluation_mode_is_trained_all_the_same():
+    assert same(state(train(network().train())), state(train(network().eval())))
 
 
 def test_callers_network_and_random_state_stay_as_they_are():
