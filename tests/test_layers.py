@@ -23,6 +23,7 @@ LAYERS = [
     "search.starts",
     "search.suggest",
     "hosts.optuna",
+    "peers.qparego",
     "samplers",
     "network.cost",
     "network.data",

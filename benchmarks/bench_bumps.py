@@ -1,0 +1,146 @@
+"""How often is the global minimum of ``bumps`` found from a prior that lies far from it?
+
+    python benchmarks/bench_bumps.py            runs what the CSV does not hold yet, prints the table
+    python benchmarks/bench_bumps.py --picture  draws one run of each sampler like Figure 3 of the poster
+
+40 samples in all, 5 of them the prior in the upper left; found means within 0.1 of the global minimum.
+"""
+
+import argparse
+import csv
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tinypareto.peers.qparego import suggest_qparego
+from tinypareto.search.history import History
+from tinypareto.search.suggest import SearchConfig, suggest
+from tinypareto.space import Space
+from tinypareto.synthetic import EDGE, GLOBAL_MINIMUM, bumps, bumps_prior, bumps_space
+from tinypareto.threads import use_one_thread
+
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results" / "bumps.csv"
+PICTURE = ROOT.parent / "docs" / "bumps.png"
+SEEDS, N_SAMPLES, TOLERANCE = range(20), 40, 0.1
+FIELDS = ("sampler", "seed", "best", "found", "seconds_per_suggestion", "commit", "machine", "versions")
+SPACE = Space(bumps_space())
+POSTER = SearchConfig.preset("poster")
+
+
+def history_of(points: np.ndarray) -> History:
+    n = len(points)
+    values = bumps(points * EDGE)[:, None]
+    return History(numbers=np.arange(n), points=points, values=values, violations=np.empty((n, 0)))
+
+
+def next_point(sampler: str, history: History, seed: int) -> np.ndarray:
+    if sampler == "qparego":
+        return suggest_qparego(history, seed=1000 * seed + len(history.numbers))
+    number = len(history.numbers)
+    return suggest(SPACE, history, np.empty((0, 2)), POSTER, seed=seed, trial_number=number).point
+
+
+def run(sampler: str, seed: int) -> tuple[np.ndarray, float]:
+    """Return all points, 40 x 2 of the unit square, and the mean seconds of a suggestion."""
+    points = bumps_prior(seed) / EDGE
+    begun = time.perf_counter()
+    while len(points) < N_SAMPLES:
+        points = np.concatenate([points, next_point(sampler, history_of(points), seed)[None]])
+    return points, (time.perf_counter() - begun) / (N_SAMPLES - len(bumps_prior(seed)))
+
+
+def read_rows() -> list[dict[str, str]]:
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def complete() -> None:
+    done = {(row["sampler"], int(row["seed"])) for row in read_rows()}
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    )
+    versions = " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "scipy"))
+    for seed in SEEDS:
+        for sampler in ("poster", "qparego"):
+            if (sampler, seed) in done:
+                continue
+            points, seconds = run(sampler, seed)
+            best = float(bumps(points * EDGE).min())
+            row = (sampler, seed, best, best <= GLOBAL_MINIMUM + TOLERANCE, round(seconds, 3))
+            with RESULTS.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                if file.tell() == 0:
+                    writer.writerow(FIELDS)
+                writer.writerow([*row, commit.stdout.strip(), platform.machine(), versions])
+            print(*row, flush=True)
+
+
+def print_table() -> None:
+    rows = read_rows()
+    print("| sampler | seeds | found | median best | median s per suggestion |\n|---|---|---|---|---|")
+    for sampler in ("poster", "qparego"):
+        mine = [row for row in rows if row["sampler"] == sampler]
+        if not mine:
+            continue
+        found = sum(row["found"] == "True" for row in mine)
+        best = np.median([float(row["best"]) for row in mine])
+        seconds = np.median([float(row["seconds_per_suggestion"]) for row in mine])
+        print(f"| {sampler} | {len(mine)} | {found} | {best:.3f} | {seconds:.2f} |")
+
+
+def draw(seed: int) -> None:
+    """Draw ground truth, and for each sampler its samples; for poster the last suggestion's rollouts."""
+    import matplotlib.pyplot as plt
+
+    from tinypareto.search.gaussian_process import fit
+    from tinypareto.search.outcomes import standardise
+
+    axis = np.linspace(0, EDGE, 129)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    figure, axes = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    panels = [("ground truth", None, bumps(grid))]
+    for sampler in ("poster", "qparego"):
+        points, _ = run(sampler, seed)
+        known = history_of(points)
+        outcomes = standardise(known.values, known.violations)
+        model = fit(torch.from_numpy(points), torch.from_numpy(outcomes.targets), torch.arange(2))
+        mean, std = model.predict(torch.from_numpy(grid / EDGE))
+        real, _ = outcomes.objective_units(mean.numpy(), std.numpy())
+        panels.append((f"{sampler}: GP mean after {N_SAMPLES} samples", points * EDGE, real.ravel()))
+    for panel, (title, points, values) in zip(axes, panels, strict=True):
+        image = panel.contourf(
+            axis, axis, values.reshape(129, 129), levels=np.linspace(-5, 6, 23), extend="both"
+        )
+        panel.set(title=title, xlabel=r"$\theta_0$", ylabel=r"$\theta_1$", aspect="equal")
+        if points is not None:
+            panel.plot(*points[5:].T, "wo", ms=4, mec="k", label="samples")
+            panel.plot(*points[:5].T, "r^", ms=8, label="prior")
+            panel.legend(loc="lower right")
+        panel.plot(15, 5, "w*", ms=12, mec="k")
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    figure.savefig(PICTURE, dpi=80)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--picture", action="store_true", help="draw seed 0 into docs/bumps.png")
+    use_one_thread()
+    if parser.parse_args().picture:
+        draw(0)
+    else:
+        complete()
+        print_table()
+
+
+if __name__ == "__main__":
+    main()
