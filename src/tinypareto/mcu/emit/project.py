@@ -17,6 +17,7 @@ from tinypareto.mcu.emit.text import (
     DESCRIPTOR_PREFIX,
     TABLE_PREFIX,
     OperatorText,
+    comment_text,
     float_constant,
     identifier,
     shape_text,
@@ -51,7 +52,7 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target) -> Files:
     kernels = sorted({source for operator in operators for source in operator.sources})
     sources = ["model.c", "weights.c", *(f"kernels/{kernel}" for kernel in kernels)]
     context = {
-        "name": graph.name,
+        "name": comment_text(graph.name),
         "target": target,
         "operators": operators,
         "arena_bytes": plan.size,
@@ -112,7 +113,10 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.globals.update(
-        descriptor=descriptor_name, float_constant=float_constant, shape_text=shape_text
+        descriptor=descriptor_name,
+        comment_text=comment_text,
+        float_constant=float_constant,
+        shape_text=shape_text,
     )
     return environment
 

@@ -58,6 +58,17 @@ def identifier(text: str) -> str:
     return re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_")
 
 
+def comment_text(text: str) -> str:
+    """Return text that can stand in a comment of C or make: one line that ends no comment early.
+
+    Example:
+        >>> comment_text("a */ b")
+        'a * / b'
+    """
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+
+
 def float_constant(value: float) -> str:
     """Return a float32 as a C constant that reads back bit for bit.
 
