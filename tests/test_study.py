@@ -141,6 +141,14 @@ def test_objective_from_measure_reaches_the_front(tmp_path):
         assert row["objectives"]["energy"] == (Path(row["folder"]) / "firmware.elf").stat().st_size
 
 
+def test_trial_over_a_limit_is_infeasible_and_never_on_the_front(tmp_path):
+    run_search(f"{EXPERIMENTS}:tight", tmp_path / "study", SearchSettings(trials=4))
+    trials = open_history(tmp_path / "study").trials
+    assert {trial.feasible for trial in trials} == {True, False}
+    assert all(trial.feasible == (trial.objectives["rom_bytes"] <= 1900) for trial in trials)
+    assert all(row["objectives"]["rom_bytes"] <= 1900 for row in front_rows(tmp_path / "study"))
+
+
 def test_time_limit_begins_no_further_trial(tmp_path):
     summary = run_search(SMALL, tmp_path / "study", SearchSettings(trials=500, time_limit=1.0))
     assert summary.finished < 500
