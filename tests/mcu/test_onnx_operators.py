@@ -363,6 +363,17 @@ def test_a_bias_in_other_steps_than_its_products_is_refused(tmp_path):
     refuses(written_by_hand(tmp_path, middle, constants), r"'fc' \(Gemm\).*input scale x weight scale")
 
 
+def test_a_bias_of_one_entry_for_all_outputs_is_refused(tmp_path):
+    middle = [
+        helper.make_node("DequantizeLinear", ["w_q", "w_s", "w_z"], ["w"]),
+        helper.make_node("DequantizeLinear", ["b_q", "b_s"], ["b"]),
+        helper.make_node("Gemm", ["x_r", "w", "b"], ["h"], name="fc"),
+    ]
+    constants = {"w_q": np.ones((6, 9), np.int8), "w_s": np.float32(1), "w_z": np.int8(0)}
+    constants |= {"b_q": np.ones(1, np.int32), "b_s": np.float32(0.05)}
+    refuses(written_by_hand(tmp_path, middle, constants), r"'fc' \(Gemm\).*one per output")
+
+
 def test_a_mean_whose_divisor_varies_is_refused(tmp_path):
     middle = [
         helper.make_node("AveragePool", ["x_r"], ["h"], name="mean", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
@@ -419,13 +430,33 @@ def test_a_reshape_that_does_not_keep_the_batch_apart_is_refused(tmp_path, kind,
     refuses(path, rf"'reshape' \({kind}\).*batch")
 
 
+def with_output_shape(path, dims):
+    """Declare the output's shape where it cannot be inferred."""
+    model = onnx.load(path)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("h_r", onnx.TensorProto.FLOAT, dims))
+    onnx.save(model, path)
+    return path
+
+
 def test_a_squeeze_of_every_axis_is_refused_since_it_may_drop_the_batch(tmp_path):
     node = helper.make_node("Squeeze", ["x_r"], ["h"], name="reshape")
-    path = written_by_hand(tmp_path, [node], dims=IMAGE, batch=1)
-    model = onnx.load(path)
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("h_r", onnx.TensorProto.FLOAT, IMAGE))
-    onnx.save(model, path)
+    path = with_output_shape(written_by_hand(tmp_path, [node], dims=IMAGE, batch=1), IMAGE)
     refuses(path, r"'reshape' \(Squeeze\).*batch")
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((5, 3, 3, 3), 1), ((6, 4, 3, 3), 2), ((5, 2, 3, 3), 2), ((5,), 1)]
+)
+def test_a_convolution_whose_weights_do_not_fit_its_input_is_refused(tmp_path, shape, groups):
+    middle = [
+        helper.make_node("DequantizeLinear", ["w_q", "w_s", "w_z"], ["w"]),
+        helper.make_node("Conv", ["x_r", "w"], ["h"], name="conv", group=groups),
+    ]
+    constants = {"w_q": np.ones(shape, np.int8), "w_s": np.float32(1), "w_z": np.int8(0)}
+    path = with_output_shape(
+        written_by_hand(tmp_path, middle, constants, dims=IMAGE), ["batch", shape[0], 5, 4]
+    )
+    refuses(path, r"'conv' \(Conv\).*do not match the input")
 
 
 def test_a_negative_bound_without_a_layer_is_refused(tmp_path):

@@ -50,8 +50,11 @@ def _convolution(node: Node) -> Draft:
         weight_scale=scale,
         groups=int(node.attributes.get("group", 1)),
     )
-    if weight.shape[1] * operator.groups != image.tensor.shape[2]:
-        node.refuse(f"{weight.shape[1]} channels x {operator.groups} groups do not match {image.dims}.")
+    if weight.shape[1] * operator.groups != image.tensor.shape[2] or len(weight) % operator.groups:
+        node.refuse(
+            f"weights of shape {constant.values.shape} in {operator.groups} groups do not match the input "
+            f"{image.dims}; export it again."
+        )
     shape = output_shape(node, image, window, channels=len(weight))
     return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
 
