@@ -145,7 +145,8 @@ def test_too_narrow_layers_are_reported_when_a_step_removes_nothing():
     pruner = FilterPruner(model, IMAGE, PruningConfig(sparsity={"": 0.05}))
     assert pruner.step(1.0, l1(model)) == 0
     assert pruner.warnings == [
-        "a pruning step to 100% of the sparsity removed no filter: the layers are too narrow for it."
+        "a pruning step to 100% of the sparsity removed no filter: "
+        "to the nearest whole filter, no layer had one to give."
     ]
 
 

@@ -74,8 +74,8 @@ class FilterPruner:
         removed = sum(map(len, least))
         if removed == 0 and share > self._reached and self._groups:
             self.warnings.append(
-                f"a pruning step to {share:.0%} of the sparsity removed no filter: the layers are too "
-                "narrow for it."
+                f"a pruning step to {share:.0%} of the sparsity removed no filter: to the nearest whole "
+                "filter, no layer had one to give."
             )
         self._reached = share
         self._model.zero_grad(set_to_none=True)  # torch-pruning carries old gradients over
