@@ -450,7 +450,7 @@ def test_a_squeeze_of_every_axis_is_refused_since_it_may_drop_the_batch(tmp_path
 def test_a_convolution_whose_weights_do_not_fit_its_input_is_refused(tmp_path, shape, groups):
     middle = [
         helper.make_node("DequantizeLinear", ["w_q", "w_s", "w_z"], ["w"]),
-        helper.make_node("Conv", ["x_r", "w"], ["h"], name="conv", group=groups),
+        helper.make_node("Conv", ["x_r", "w"], ["h"], name="conv", group=groups, kernel_shape=[3, 3]),
     ]
     constants = {"w_q": np.ones(shape, np.int8), "w_s": np.float32(1), "w_z": np.int8(0)}
     path = with_output_shape(
