@@ -126,6 +126,7 @@ def _sections(file: ELFFile) -> list[Section]:
 
 
 def _symbols(file: ELFFile) -> list[Symbol]:
+    table = file.get_section_by_name(".symtab")
     return [
         Symbol(
             name=symbol.name,
@@ -133,6 +134,6 @@ def _symbols(file: ELFFile) -> list[Symbol]:
             size=symbol["st_size"],
             kind=symbol["st_info"]["type"],
         )
-        for symbol in file.get_section_by_name(".symtab").iter_symbols()
+        for symbol in (table.iter_symbols() if table else ())  # a stripped file has none
         if symbol.name and symbol["st_info"]["type"] in {"STT_FUNC", "STT_OBJECT", "STT_NOTYPE"}
     ]
