@@ -1,0 +1,106 @@
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tinypareto.errors import ShapeError, SimulationError
+from tinypareto.mcu.firmware import (
+    build_firmware,
+    compare_outputs,
+    compile_model,
+    measure,
+    read_program,
+    simulate_folder,
+)
+from tinypareto.mcu.targets import target
+from tinypareto.network.quantize import QuantizationConfig, quantize_network, run_onnx
+
+INPUTS = np.random.default_rng(0).normal(size=(40, 2, 9, 7)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(5, 7, 3, stride=2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(7, 4),
+    ).eval()  # fmt: skip
+    return quantize_network(network, INPUTS, tmp_path_factory.mktemp("onnx"), QuantizationConfig()).int8_path
+
+
+@pytest.fixture(scope="module")
+def compiled(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compiled")
+    return folder, compile_model(model, "cortex-m4", folder)
+
+
+def test_compile_reports_every_key_and_sums_that_add_up(compiled):
+    _, said = compiled
+    assert set(said) == {
+        "rom_bytes", "code_bytes", "weight_bytes", "ram_bytes", "arena_bytes", "arena_lower_bound",
+        "stack_bytes", "macs", "breakdown",
+    }  # fmt: skip
+    assert said["rom_bytes"] == said["code_bytes"] + said["weight_bytes"]
+    assert said["ram_bytes"] == said["arena_bytes"] + said["stack_bytes"]
+    assert said["arena_bytes"] >= said["arena_lower_bound"]
+    assert said["macs"] == 9 * 7 * 5 * 18 + 7 * 45 + 4 * 7
+    # weights, int32 biases, int32 multipliers and int8 exponents
+    tables = 5 * 18 + 7 * 45 + 4 * 7 + (5 + 7 + 4) * 9
+    assert tables <= said["weight_bytes"] <= tables + 64
+    json.dumps(said)
+
+
+def test_simulated_outputs_are_those_of_onnxruntime_within_two_steps(compiled, model, tmp_path):
+    folder, _ = compiled
+    np.save(tmp_path / "x.npy", INPUTS)
+    said = simulate_folder(folder, tmp_path / "x.npy", tmp_path / "y.npy")
+    outputs, expected = np.load(tmp_path / "y.npy"), run_onnx(model, INPUTS)
+    step = np.diff(np.unique(expected)).min()
+    assert outputs.shape == expected.shape
+    assert np.abs(outputs - expected).max() <= 2.001 * step
+    assert said["instructions"] == sum(operator["instructions"] for operator in said["operators"])
+
+
+def test_project_is_byte_identical_from_run_to_run(model):
+    core = target("cortex-m4")
+    assert read_program(model, core).files == read_program(model, core).files
+
+
+def test_project_builds_by_itself_to_the_same_program(compiled, tmp_path):
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    project = tmp_path / "firmware"
+    shutil.copytree(compiled[0] / "firmware", project)
+    subprocess.run(
+        ["make", f"CC={sys.executable} -m ziglang cc"], cwd=project, check=True, capture_output=True
+    )
+    assert (project / "firmware.elf").stat().st_size > 0
+
+
+def test_model_that_exceeds_the_target_is_measured_all_the_same(model, tmp_path):
+    tiny = replace(target("cortex-m4"), flash_bytes=4096, ram_bytes=4096)
+    big = build_firmware(read_program(model, target("cortex-m4")), tmp_path / "big")
+    small = build_firmware(read_program(model, tiny), tmp_path / "small")
+    inputs = np.zeros((1, 9, 7, 2), dtype=np.int8)
+    assert measure(small, inputs).footprint.rom_bytes == measure(big, inputs).footprint.rom_bytes
+
+
+def test_differing_bytes_are_an_error():
+    with pytest.raises(SimulationError, match="differ on 1 of 3 samples"):
+        compare_outputs(np.array([[1], [2], [3]], dtype=np.int8), np.array([[1], [2], [4]], dtype=np.int8))
+
+
+def test_folder_without_firmware_and_unreadable_samples_are_errors(compiled, tmp_path):
+    with pytest.raises(SimulationError, match="compile the model first"):
+        simulate_folder(tmp_path, tmp_path / "x.npy", tmp_path / "y.npy")
+    with pytest.raises(SimulationError, match=r"write it with numpy\.save"):
+        simulate_folder(compiled[0], tmp_path / "none.npy", tmp_path / "y.npy")
+    np.save(tmp_path / "x.npy", INPUTS[:, :1])
+    with pytest.raises(ShapeError):
+        simulate_folder(compiled[0], tmp_path / "x.npy", tmp_path / "y.npy")
