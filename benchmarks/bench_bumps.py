@@ -18,8 +18,11 @@ import numpy as np
 import torch
 
 from tinypareto.peers.qparego import suggest_qparego
+from tinypareto.search.gaussian_process import fit
 from tinypareto.search.history import History
-from tinypareto.search.suggest import SearchConfig, suggest
+from tinypareto.search.outcomes import standardise
+from tinypareto.search.rewards import poster_reward
+from tinypareto.search.suggest import SearchConfig, suggest, trained_paths
 from tinypareto.space import Space
 from tinypareto.synthetic import EDGE, GLOBAL_MINIMUM, bumps, bumps_prior, bumps_space
 from tinypareto.threads import use_one_thread
@@ -97,36 +100,55 @@ def print_table() -> None:
 
 
 def draw(seed: int) -> None:
-    """Draw ground truth, and for each sampler its samples; for poster the last suggestion's rollouts."""
+    """Draw ground truth and, after the last sample of each sampler, GP mean, EI, samples and rollouts."""
     import matplotlib.pyplot as plt
-
-    from tinypareto.search.gaussian_process import fit
-    from tinypareto.search.outcomes import standardise
 
     axis = np.linspace(0, EDGE, 129)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    figure, axes = plt.subplots(1, 3, figsize=(15, 5), layout="constrained")
-    panels = [("ground truth", None, bumps(grid))]
-    for sampler in ("poster", "qparego"):
+    shape = (len(axis), len(axis))
+    figure, axes = plt.subplots(2, 3, figsize=(15, 9.5), layout="constrained")
+    levels = np.linspace(-5, 6, 23)
+    image = axes[0, 0].contourf(axis, axis, bumps(grid).reshape(shape), levels=levels)
+    axes[0, 0].set(title="ground truth")
+    axes[1, 0].axis("off")
+    for column, sampler in ((1, "poster"), (2, "qparego")):
         points, _ = run(sampler, seed)
-        known = history_of(points)
-        outcomes = standardise(known.values, known.violations)
-        model = fit(torch.from_numpy(points), torch.from_numpy(outcomes.targets), torch.arange(2))
-        mean, std = model.predict(torch.from_numpy(grid / EDGE))
-        real, _ = outcomes.objective_units(mean.numpy(), std.numpy())
-        panels.append((f"{sampler}: GP mean after {N_SAMPLES} samples", points * EDGE, real.ravel()))
-    for panel, (title, points, values) in zip(axes, panels, strict=True):
-        image = panel.contourf(
-            axis, axis, values.reshape(129, 129), levels=np.linspace(-5, 6, 23), extend="both"
-        )
-        panel.set(title=title, xlabel=r"$\theta_0$", ylabel=r"$\theta_1$", aspect="equal")
-        if points is not None:
-            panel.plot(*points[5:].T, "wo", ms=4, mec="k", label="samples")
-            panel.plot(*points[:5].T, "r^", ms=8, label="prior")
-            panel.legend(loc="lower right")
-        panel.plot(15, 5, "w*", ms=12, mec="k")
-    figure.colorbar(image, ax=axes, shrink=0.8)
-    figure.savefig(PICTURE, dpi=80)
+        mean, improvement, walks = surrogate_of(points, grid, seed)
+        axes[0, column].contourf(axis, axis, mean.reshape(shape), levels=levels, extend="both")
+        axes[0, column].set(title=f"{sampler}: GP mean after {N_SAMPLES} samples")
+        logarithm = np.log10(np.maximum(improvement, 1e-6)).reshape(shape)  # it spans decades
+        axes[1, column].contourf(axis, axis, logarithm, levels=np.linspace(-6, 0, 25), cmap="magma")
+        axes[1, column].set(title=f"{sampler}: log10 of expected improvement")
+        for panel in axes[:, column]:
+            panel.plot(*points[5:].T * EDGE, "wo", ms=4, mec="k", label="samples")
+            panel.plot(*points[:5].T * EDGE, "r^", ms=8, label="prior")
+        for walk in walks if sampler == "poster" else ():
+            axes[1, column].plot(*walk.T * EDGE, "c-", lw=1.5)
+            axes[1, column].plot(*walk[0] * EDGE, "rx", ms=9, mew=2)
+    for panel in (*axes[0], *axes[1, 1:]):
+        panel.plot(15, 5, "w*", ms=12, mec="k", label="global minimum")
+        panel.set(xlabel=r"$\theta_0$", ylabel=r"$\theta_1$", aspect="equal", xlim=(0, EDGE), ylim=(0, EDGE))
+    axes[0, 1].legend(loc="lower right", fontsize=8)
+    figure.colorbar(image, ax=axes[0], shrink=0.8)
+    figure.savefig(PICTURE, dpi=70)
+
+
+def surrogate_of(
+    points: np.ndarray, grid: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return GP mean and EI at the grid's points, g, and the walks, L x (H + 1) x 2, of the trained policies."""
+    known = history_of(points)
+    outcomes = standardise(known.values, known.violations)
+    model = fit(torch.from_numpy(points), torch.from_numpy(outcomes.targets), torch.arange(2))
+    mean, std = model.predict(torch.from_numpy(grid / EDGE))
+    real, _ = outcomes.objective_units(mean.numpy(), std.numpy())
+    rng = np.random.default_rng(seed)
+    everywhere = np.ones(len(points), dtype=bool)
+    reward = poster_reward(
+        model, outcomes.targets, outcomes.limits, everywhere, n_samples=POSTER.n_samples, rng=rng
+    )
+    walks = trained_paths(SPACE, known, reward, POSTER, rng)
+    return real.ravel(), reward(torch.from_numpy(grid / EDGE)).numpy(), walks
 
 
 def main() -> None:

@@ -167,7 +167,7 @@ def _from_policies(
         n_samples=config.n_samples,
         rng=rng,
     )
-    paths = _trained_paths(space, usable, reward, config, rng)
+    paths = trained_paths(space, usable, reward, config, rng)
     policy, point = _best_new_point(space, paths, reward, seen)
     if policy is None:
         known = space.round_points(paths.reshape(-1, space.n_columns))[0]
@@ -189,7 +189,7 @@ def _model(space: Space, usable: History, pending: Matrix, outcomes: Outcomes) -
     )
 
 
-def _trained_paths(
+def trained_paths(
     space: Space, usable: History, reward: Reward, config: SearchConfig, rng: np.random.Generator
 ) -> Matrix:
     """Return the walks of the trained policies, L x (H + 1) x d, starts included, not rounded."""
