@@ -27,7 +27,7 @@ POINT = Window(kernel=(1, 1))
 def every_operator(seed):
     """Return a graph whose operators read tensors of many channel counts, and its builder."""
     build, rng = GraphBuilder((7, 9, 5), seed), np.random.default_rng(seed)
-    sources = [build.x] + [build.conv(f"to{c}", build.x, c, POINT) for c in (1, 4, 6, 8, 13)]
+    sources = [build.x] + [build.conv(f"to{c}", build.x, c, POINT) for c in (1, 4, 6, 7, 8, 13)]
     for index in range(10):
         source = sources[rng.integers(len(sources))]
         channels, window = build.tensors[source].shape[2], random_window(rng)
@@ -36,7 +36,9 @@ def every_operator(seed):
         build.conv(f"depthwise{index}", source, channels, window, groups=channels)
         build.max_pool(f"max{index}", source, window)
         build.average_pool(f"average{index}", source, replace(window, dilation=(1, 1)))
+    build.conv("depthwise", "to7", 7, SAME, groups=7)
     build.conv("pointwise", "to8", 7, replace(POINT, stride=(3, 2)))
+    build.conv("padded point", "to8", 3, replace(POINT, padding=(1, 0, 0, 1)))
     build.conv("factors", build.x, 6, SAME, factor=[0.0, 1e-11, 0.3, 0.7, 3.0, 2.0**18], limit=2)
     build.relu("relu", build.add("add", "to8", build.conv("like8", "to8", 8, SAME)))
     build.add("twice", "to13", "to13")
