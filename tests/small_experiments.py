@@ -67,7 +67,7 @@ def iris(**changes):
 
 SCALES = {"rom_bytes": 16 * 1024, "ram_bytes": 1024, "flops": 1e4}  # so that no largest network is built
 small = iris()
-tight = iris(limits={"rom_bytes": 1900})
+tight = iris(limits={"flops": 250})  # width 17 at most
 crashing = iris(build_model=crash_at_some_widths, scales=SCALES)
 full_disk = iris(quantize=fill_the_disk, scales=SCALES)
 measured = iris(
