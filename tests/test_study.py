@@ -184,6 +184,14 @@ def test_damaged_database_is_one_line(tmp_path):
         run_search(SMALL, tmp_path, SearchSettings(trials=1))
 
 
+def test_read_only_database_is_one_line(tmp_path):
+    run_search(SMALL, tmp_path / "study", SearchSettings(trials=1))
+    url = f"sqlite:///file:{tmp_path / 'study' / 'study.db'}?mode=ro&uri=true"
+    with pytest.raises(StudyError, match=r"readonly database\); make it readable and writable"):
+        run_search(SMALL, tmp_path / "other", SearchSettings(trials=2, storage=url))
+    assert states(tmp_path / "study") == {0: "COMPLETE"}
+
+
 def test_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "study").write_text("a file", encoding="utf-8")
     with pytest.raises(StudyError, match="give another --out"):
