@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results" / "bumps.csv"
 PICTURE = ROOT.parent / "docs" / "bumps.png"
 SEEDS, N_SAMPLES, TOLERANCE = range(20), 40, 0.1
+EARLY = 12  # samples after which EI is drawn: once the minimum is known, EI is 0 nearly everywhere
 FIELDS = ("sampler", "seed", "best", "found", "seconds_per_suggestion", "commit", "machine", "versions")
 SPACE = Space(bumps_space())
 POSTER = SearchConfig.preset("poster")
@@ -100,7 +101,7 @@ def print_table() -> None:
 
 
 def draw(seed: int) -> None:
-    """Draw ground truth and, after the last sample of each sampler, GP mean, EI, samples and rollouts."""
+    """Draw ground truth and, for each sampler, the last GP mean above an early EI; for poster the rollouts."""
     import matplotlib.pyplot as plt
 
     axis = np.linspace(0, EDGE, 129)
@@ -113,14 +114,14 @@ def draw(seed: int) -> None:
     axes[1, 0].axis("off")
     for column, sampler in ((1, "poster"), (2, "qparego")):
         points, _ = run(sampler, seed)
-        mean, improvement, walks = surrogate_of(points, grid, seed)
+        mean, _, _ = surrogate_of(points, grid, seed)
+        _, improvement, walks = surrogate_of(points[:EARLY], grid, seed)
         axes[0, column].contourf(axis, axis, mean.reshape(shape), levels=levels, extend="both")
         axes[0, column].set(title=f"{sampler}: GP mean after {N_SAMPLES} samples")
-        logarithm = np.log10(np.maximum(improvement, 1e-6)).reshape(shape)  # it spans decades
-        axes[1, column].contourf(axis, axis, logarithm, levels=np.linspace(-6, 0, 25), cmap="magma")
-        axes[1, column].set(title=f"{sampler}: log10 of expected improvement")
-        for panel in axes[:, column]:
-            panel.plot(*points[5:].T * EDGE, "wo", ms=4, mec="k", label="samples")
+        axes[1, column].contourf(axis, axis, improvement.reshape(shape), levels=24, cmap="magma")
+        axes[1, column].set(title=f"{sampler}: expected improvement after {EARLY} samples")
+        for panel, shown in ((axes[0, column], N_SAMPLES), (axes[1, column], EARLY)):
+            panel.plot(*points[5:shown].T * EDGE, "wo", ms=4, mec="k", label="samples")
             panel.plot(*points[:5].T * EDGE, "r^", ms=8, label="prior")
         for walk in walks if sampler == "poster" else ():
             axes[1, column].plot(*walk.T * EDGE, "c-", lw=1.5)
@@ -143,9 +144,9 @@ def surrogate_of(
     mean, std = model.predict(torch.from_numpy(grid / EDGE))
     real, _ = outcomes.objective_units(mean.numpy(), std.numpy())
     rng = np.random.default_rng(seed)
-    everywhere = np.ones(len(points), dtype=bool)
+    feasible = np.ones(len(points), dtype=bool)
     reward = poster_reward(
-        model, outcomes.targets, outcomes.limits, everywhere, n_samples=POSTER.n_samples, rng=rng
+        model, outcomes.targets, outcomes.limits, feasible, n_samples=POSTER.n_samples, rng=rng
     )
     walks = trained_paths(SPACE, known, reward, POSTER, rng)
     return real.ravel(), reward(torch.from_numpy(grid / EDGE)).numpy(), walks
