@@ -163,6 +163,7 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
                 {"WeightSymmetric": True, "ActivationSymmetric": config.activation_symmetric},
             )
             quantizer.quantize_model()
+        quantizer.model.topological_sort()  # it appends nodes behind those that read them, which ONNX forbids
         onnx.save(quantizer.model.model, target)
     except (MemoryError, OSError):
         raise  # a full disk is no fault of the network
