@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -89,15 +88,24 @@ def test_wrong_usage_is_exit_code_2():
     assert run("search", SMALL, "--out", "x", "--trials", "0").exit_code == 2
 
 
+def heed_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_saves_everything_and_says_how_to_go_on(tmp_path):
     out = tmp_path / "study"
     command = [sys.executable, "-m", "tinypareto.cli", "search", SMALL, "--trials", "200", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (out / "trials" / "0000").exists():
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    # A shell's background job, which a test run may be, ignores Ctrl-C, and so would all that it starts.
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (out / "trials" / "0000").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 130
     assert "the same command goes on from here" in said
     assert "Traceback" not in said

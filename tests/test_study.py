@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,8 @@ def choices(out):
 
 def states(out):
     """What the database says, read past Optuna."""
-    with sqlite3.connect(f"file:{out / 'study.db'}?mode=ro", uri=True) as database:
+    # Not read-only: after a kill in the middle of a write, SQLite has to take that write back first.
+    with closing(sqlite3.connect(out / "study.db")) as database:
         return dict(database.execute("SELECT number, state FROM trials ORDER BY number"))
 
 
@@ -97,7 +99,10 @@ def test_trial_that_finished_but_was_not_entered_is_not_trained_again(uninterrup
     run_search(SMALL, out, SearchSettings(trials=2, seed=3))
     log = out / "trials" / "0001" / "log.txt"
     written = log.stat().st_mtime_ns
-    with sqlite3.connect(out / "study.db") as database:  # as a kill just before the entry leaves it
+    with (
+        closing(sqlite3.connect(out / "study.db")) as database,
+        database,
+    ):  # as a kill just before the entry leaves it
         database.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number = 1")
         database.execute(
             "DELETE FROM trial_values WHERE trial_id IN (SELECT trial_id FROM trials WHERE number = 1)"

@@ -1,37 +1,13 @@
-from pathlib import Path
-
 import pytest
+from small_histories import finished_trial as trial
+from small_histories import history_of
 
 from tinypareto.report.page import render_page
 from tinypareto.report.plots import breakdown_figure, hypervolume_figure, pareto_figure
-from tinypareto.study_home import StudyDescription
-from tinypareto.trials import FinishedTrial, History
 
-DESCRIPTION = StudyDescription(
-    experiment="digits", space={}, objectives=("error", "rom_bytes"), limits={"rom_bytes": 2048.0},
-    target="cortex-m4", sampler="ars", seed=0, scales={"error": 1.0, "rom_bytes": 2048.0},
-    reference="digits", data_path=None,
-)  # fmt: skip
-
-
-def trial(number, error, rom, failure=None):
-    return FinishedTrial(
-        number=number,
-        parameters={"width": 4, "kind": "<b>"},
-        objectives=None if failure else {"error": error, "rom_bytes": rom},
-        failure=failure,
-        feasible=failure is None and rom <= 2048,
-        folder=Path("nowhere"),
-        seconds=1.0,
-    )
-
-
-HISTORY = History(
-    description=DESCRIPTION,
-    trials=(
-        trial(0, 0.5, 1024.0), trial(1, 0.1, 4096.0), trial(2, 0, 0, failure="out of <memory>"),
-        trial(3, 0.25, 1024.0), trial(4, 0.5, 512.0),
-    ),
+HISTORY = history_of(
+    trial(0, 0.5, 1024.0), trial(1, 0.1, 4096.0), trial(2, 0, 0, failure="out of <memory>"),
+    trial(3, 0.25, 1024.0), trial(4, 0.5, 512.0),
 )  # fmt: skip
 
 
@@ -70,5 +46,5 @@ def test_page_is_self_contained_and_escapes_what_it_shows():
 
 
 def test_page_of_a_study_without_a_feasible_trial_says_so():
-    history = History(description=DESCRIPTION, trials=(trial(0, 0.1, 9999.0),))
+    history = history_of(trial(0, 0.1, 9999.0))
     assert "No trial is within the limits yet" in render_page(history, {})

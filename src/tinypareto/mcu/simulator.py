@@ -27,7 +27,10 @@ _PROGRAM = Path(__file__).with_name("simulated_core.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCount:
-    """Instructions of one operator in one inference."""
+    """Instructions of one operator in one inference.
+
+    One that the core issues and then skips, since its condition fails, counts: it takes a cycle as well.
+    """
 
     name: str
     instructions: int

@@ -1,0 +1,30 @@
+"""Finished trials of a made-up study with an error and a ROM that may be 2 KB."""
+
+from pathlib import Path
+
+from tinypareto.study_home import StudyDescription
+from tinypareto.trials import FinishedTrial, History
+
+ROM_LIMIT = 2048.0
+
+DESCRIPTION = StudyDescription(
+    experiment="digits", space={}, objectives=("error", "rom_bytes"), limits={"rom_bytes": ROM_LIMIT},
+    target="cortex-m4", sampler="ars", seed=0, scales={"error": 1.0, "rom_bytes": ROM_LIMIT},
+    reference="digits", data_path=None,
+)  # fmt: skip
+
+
+def finished_trial(number, error, rom, failure=None):
+    return FinishedTrial(
+        number=number,
+        parameters={"width": 4, "kind": "<b>"},
+        objectives=None if failure else {"error": error, "rom_bytes": rom},
+        failure=failure,
+        feasible=failure is None and rom <= ROM_LIMIT,
+        folder=Path("nowhere"),
+        seconds=1.0,
+    )
+
+
+def history_of(*trials):
+    return History(description=DESCRIPTION, trials=trials)
