@@ -69,6 +69,7 @@ LAYERS = [
     "results",
     "progress",
     "experiments.digits",
+    "trial_preload",
     "report.plots",
     "report.page",
     "cli",

@@ -92,7 +92,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tinypareto.evaluation", "tinypareto.experiments.digits"])
+    context.set_forkserver_preload(["tinypareto.trial_preload"])
     return context
 
 

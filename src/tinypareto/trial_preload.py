@@ -1,0 +1,22 @@
+"""What the fork server has ready before it forks the first trial. Imported by the fork server alone.
+
+The one module that does something when it is imported: PyTorch's exporter loads 1,600 modules at its
+first call, 2 s that every trial would spend anew.
+"""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import tinypareto.evaluation  # noqa: F401  # every stage of a trial
+import tinypareto.experiments.digits  # noqa: F401  # scikit-learn's data sets, which many experiments use
+from tinypareto.errors import QuantizationError
+from tinypareto.network.quantize import export_onnx
+from tinypareto.threads import use_one_thread
+
+use_one_thread()
+with tempfile.TemporaryDirectory() as _folder, contextlib.suppress(QuantizationError):
+    export_onnx(nn.Conv1d(1, 1, 1), torch.zeros(1, 1, 2), Path(_folder) / "model.onnx")
