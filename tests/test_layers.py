@@ -23,6 +23,7 @@ LAYERS = [
     "search.ars",
     "search.suggest",
     "hosts.optuna",
+    "hosts.botorch",
     "peers.qparego",
     "samplers",
     "network.data",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinypareto.errors import TinyParetoError
     from tinypareto.experiment import Experiment, load_experiment
+    from tinypareto.hosts.botorch import optimize_acqf_ars
     from tinypareto.hosts.optuna import ARSSampler
     from tinypareto.mcu.firmware import compile_model
     from tinypareto.network.data import Data, Split
@@ -35,6 +36,7 @@ _HOME = {
     "compile_model": "mcu.firmware",
     "front_rows": "results",
     "load_experiment": "experiment",
+    "optimize_acqf_ars": "hosts.botorch",
     "run_search": "study",
     "write_report": "report.page",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "compile_model",
     "front_rows",
     "load_experiment",
+    "optimize_acqf_ars",
     "run_search",
     "write_report",
 ]
