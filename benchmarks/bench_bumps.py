@@ -44,10 +44,10 @@ def history_of(points: np.ndarray) -> History:
 
 
 def next_point(sampler: str, history: History, seed: int) -> np.ndarray:
+    number, pending = len(history.numbers), np.empty((0, 2))
     if sampler == "qparego":
-        return suggest_qparego(history, seed=1000 * seed + len(history.numbers))
-    number = len(history.numbers)
-    return suggest(SPACE, history, np.empty((0, 2)), POSTER, seed=seed, trial_number=number).point
+        return suggest_qparego(SPACE, history, pending, seed=seed, trial_number=number).point
+    return suggest(SPACE, history, pending, POSTER, seed=seed, trial_number=number).point
 
 
 def run(sampler: str, seed: int) -> tuple[np.ndarray, float]:

@@ -24,6 +24,8 @@ LAYERS = [
     "search.suggest",
     "hosts.optuna",
     "hosts.botorch",
+    "peers.botorch_problem",
+    "peers.qnehvi",
     "peers.qparego",
     "samplers",
     "network.data",

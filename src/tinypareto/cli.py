@@ -54,9 +54,12 @@ class SamplerName(str, Enum):
 
     ARS = "ars"
     POSTER = "poster"
+    QNEHVI = "qnehvi"
+    QPAREGO = "qparego"
+    GP = "gp"
+    TPE = "tpe"
     NSGA2 = "nsga2"
     RANDOM = "random"
-    TPE = "tpe"
 
 
 class Pick(str, Enum):

@@ -16,7 +16,8 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,83 @@ ATTRIBUTE_LENGTH = 2045  # what an Optuna RDB storage keeps of one attribute
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
-class ARSSampler(BaseSampler):
+class SuggestFunction(Protocol):
+    """A pure function: what may be varied and what is known -> what to evaluate next."""
+
+    def __call__(
+        self, space: Space, history: History, pending: Matrix, *, seed: int, trial_number: int
+    ) -> Suggestion:
+        """Return the suggestion for one trial."""
+
+
+class PureSampler(BaseSampler):
+    """Any pure suggest function as an Optuna sampler.
+
+    Args:
+        suggest: From space, history, pending points, seed and trial number to a `Suggestion`.
+        seed: Of everything random, at least 0. None draws a seed, which ``seed`` tells.
+        search_space: Parameters and distributions, if known beforehand; else those that all completed
+            trials have in common.
+
+    Raises:
+        ConfigError: If the seed is negative.
+        SpaceError: If ``search_space`` is empty.
+    """
+
+    def __init__(
+        self,
+        suggest: SuggestFunction,
+        seed: int | None = None,
+        search_space: Mapping[str, BaseDistribution] | None = None,
+    ) -> None:
+        if seed is not None and seed < 0:
+            raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
+        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+        self.search_space = None if search_space is None else dict(search_space)
+        if self.search_space is not None:
+            Space(self.search_space)  # refused here rather than in the first trial
+        self._suggest = suggest
+
+    def reseed_rng(self) -> None:
+        """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the given space or, without one, what all completed trials have in common."""
+        if self.search_space is not None:
+            return dict(self.search_space)
+        return intersection_search_space(study.get_trials(deepcopy=False))
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the suggestion for one trial; the one already published if the trial is taken up again."""
+        if not search_space:
+            return {}
+        space = Space(search_space)
+        published = _published(trial, search_space)
+        if space.contains(published):
+            return published
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        suggestion = self._suggest(
+            space,
+            _history(space, search_space, others, study.directions),
+            _pending(space, search_space, others),
+            seed=self.seed,
+            trial_number=trial.number,
+        )
+        _publish(study, trial, search_space, suggestion)
+        return suggestion.parameters
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return a uniform value that depends on seed, trial number and parameter name alone."""
+        space = Space({param_name: param_distribution})
+        rng = np.random.default_rng([self.seed, trial.number, zlib.crc32(param_name.encode())])
+        return space.decode(space.from_shares(rng.random((1, space.n_free)))[0])[param_name]
+
+
+class ARSSampler(PureSampler):
     """Multi-objective Bayesian optimisation whose acquisition is maximised by policies trained with ARS.
 
     The first trials follow a Latin hypercube. Without ``search_space`` the sampler learns the space from
@@ -76,54 +153,10 @@ class ARSSampler(BaseSampler):
         n_startup_trials: int | None = None,
         config: SearchConfig | None = None,
     ) -> None:
-        if seed is not None and seed < 0:
-            raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
-        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
         self.config = SearchConfig.preset(preset) if config is None else config
         if n_startup_trials is not None:
             self.config = dataclasses.replace(self.config, n_startup=n_startup_trials)
-        self.search_space = None if search_space is None else dict(search_space)
-        if self.search_space is not None:
-            Space(self.search_space)  # refused here rather than in the first trial
-
-    def reseed_rng(self) -> None:
-        """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the given space or, without one, what all completed trials have in common."""
-        if self.search_space is not None:
-            return dict(self.search_space)
-        return intersection_search_space(study.get_trials(deepcopy=False))
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Return the suggestion for one trial; the one already published if the trial is taken up again."""
-        if not search_space:
-            return {}
-        space = Space(search_space)
-        published = _published(trial, search_space)
-        if space.contains(published):
-            return published
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        suggestion = suggest(
-            space,
-            _history(space, search_space, others, study.directions),
-            _pending(space, search_space, others),
-            self.config,
-            seed=self.seed,
-            trial_number=trial.number,
-        )
-        _publish(study, trial, search_space, suggestion)
-        return suggestion.parameters
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """Return a uniform value that depends on seed, trial number and parameter name alone."""
-        space = Space({param_name: param_distribution})
-        rng = np.random.default_rng([self.seed, trial.number, zlib.crc32(param_name.encode())])
-        return space.decode(space.from_shares(rng.random((1, space.n_free)))[0])[param_name]
+        super().__init__(partial(suggest, config=self.config), seed, search_space)
 
 
 def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:
