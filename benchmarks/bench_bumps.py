@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from tinypareto.peers.qparego import suggest_qparego
-from tinypareto.search.gaussian_process import fit
 from tinypareto.search.history import History
+from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import standardise
 from tinypareto.search.rewards import poster_reward
 from tinypareto.search.suggest import SearchConfig, suggest, trained_paths

@@ -22,6 +22,7 @@ def model(outputs):
         lengthscales=torch.full((k, 1), 0.3, dtype=torch.float64),
         variances=torch.ones(k, dtype=torch.float64),
         noises=torch.full((k,), 1e-6, dtype=torch.float64),
+        smooth=torch.zeros(k, dtype=torch.bool),
     )
     return condition(POINTS, outputs, torch.zeros(1, dtype=torch.int64), hyper)
 

@@ -21,8 +21,9 @@ from tinypareto.errors import ConfigError, ShapeError
 from tinypareto.front import feasible_rows
 from tinypareto.search.ars import ARSConfig, train
 from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
-from tinypareto.search.gaussian_process import GaussianProcesses, condition, fit
+from tinypareto.search.gaussian_process import GaussianProcesses, condition
 from tinypareto.search.history import History, Suggestion
+from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
 from tinypareto.search.policies import PolicyShape, initial_weights, roll_out
 from tinypareto.search.rewards import ChebyshevImprovement, Reward, poster_reward
