@@ -18,11 +18,14 @@ import numpy as np
 import torch
 
 from tinypareto.peers.qparego import suggest_qparego
+from tinypareto.search.config import SearchConfig
+from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.history import History
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import standardise
 from tinypareto.search.rewards import poster_reward
-from tinypareto.search.suggest import SearchConfig, suggest, trained_paths
+from tinypareto.search.starts import starting_points
+from tinypareto.search.suggest import suggest
 from tinypareto.space import Space
 from tinypareto.synthetic import EDGE, GLOBAL_MINIMUM, bumps, bumps_prior, bumps_space
 from tinypareto.threads import use_one_thread
@@ -148,7 +151,8 @@ def surrogate_of(
     reward = poster_reward(
         model, outcomes.targets, outcomes.limits, feasible, n_samples=POSTER.n_samples, rng=rng
     )
-    walks = trained_paths(SPACE, known, reward, POSTER, rng)
+    starts = starting_points(known.points, known.values, known.violations, POSTER.n_policies, rng)
+    walks = trained_paths(SPACE, starts, reward, POSTER, rng)
     return real.ravel(), reward(torch.from_numpy(grid / EDGE)).numpy(), walks
 
 

@@ -118,3 +118,28 @@ def test_wrong_settings_are_rejected():
         ARSSampler(preset="best")
     with pytest.raises(SpaceError):
         ARSSampler(search_space={})
+
+
+@pytest.mark.parametrize(
+    ("directions", "signs"), [(("minimize", "minimize"), (1, 1)), (("maximize", "minimize"), (-1, 1))]
+)
+def test_reference_point_is_given_in_the_studys_directions(directions, signs):
+    """On the front f1 + f2 = 1 a bound of 0.5 on the first objective leaves its lower half."""
+    chosen = ARSSampler(
+        seed=0,
+        search_space={"x": FloatDistribution(0.0, 1.0)},
+        n_startup_trials=5,
+        reference_point=(0.5 * signs[0], 1.5 * signs[1]),
+    )
+    study = optuna.create_study(directions=directions, sampler=chosen)
+    for _ in range(8):
+        trial = study.ask({"x": FloatDistribution(0.0, 1.0)})
+        study.tell(trial, [trial.params["x"] * signs[0], (1 - trial.params["x"]) * signs[1]])
+    assert all(trial.params["x"] < 0.55 for trial in study.trials[5:])
+
+
+@pytest.mark.parametrize("point", [(1.0,), (1.0, float("nan")), (1.0, 2.0, 3.0)])
+def test_reference_point_of_another_length_is_refused_with_a_remedy(point):
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler(reference_point=point))
+    with pytest.raises(ConfigError, match="use inf for an objective without one"):
+        study.ask(SPACE)

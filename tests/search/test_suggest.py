@@ -6,8 +6,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tinypareto.errors import ConfigError, ShapeError
+from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History
-from tinypareto.search.suggest import SearchConfig, suggest
+from tinypareto.search.suggest import suggest
 from tinypareto.space import Space
 
 POSTER = SearchConfig.preset("poster")
@@ -25,9 +26,13 @@ def history(space=SPACE, n=12, m=2, c=1, seed=0):
     return History(numbers=np.arange(n), points=points, values=values, violations=violations)
 
 
-def ask(known, pending=None, space=SPACE, seed=1, number=20):
+def ask(known, pending=None, space=SPACE, seed=1, number=20, preset="poster", reference=None):
     pending = np.empty((0, space.n_columns)) if pending is None else pending
-    return suggest(space, known, pending, POSTER, seed=seed, trial_number=number)
+    config = SearchConfig.preset(preset)
+    return suggest(space, known, pending, config, seed=seed, trial_number=number, reference=reference)
+
+
+both_presets = pytest.mark.parametrize("preset", ["default", "poster"])
 
 
 def test_suggestion_is_within_the_space_and_says_why():
@@ -40,18 +45,20 @@ def test_suggestion_is_within_the_space_and_says_why():
     assert 0 <= suggestion.feasibility <= 1
 
 
-def test_same_history_and_seed_give_the_same_point_in_another_process():
-    code = "import test_suggest as t; print(t.ask(t.history()).point.tolist())"
+@both_presets
+def test_same_history_and_seed_give_the_same_point_in_another_process(preset):
+    code = f"import test_suggest as t; print(t.ask(t.history(), preset={preset!r}).point.tolist())"
     command = [
         sys.executable,
         "-c",
         f"import sys; sys.path.insert(0, {str(__file__.rpartition('/')[0])!r}); {code}",
     ]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == str(ask(history()).point.tolist())
+    assert printed.strip() == str(ask(history(), preset=preset).point.tolist())
 
 
-def test_order_in_which_trials_are_listed_does_not_matter():
+@both_presets
+def test_order_in_which_trials_are_listed_does_not_matter(preset):
     known = history()
     order = np.random.default_rng(5).permutation(12)
     shuffled = History(
@@ -60,17 +67,22 @@ def test_order_in_which_trials_are_listed_does_not_matter():
         values=known.values[order],
         violations=known.violations[order],
     )
-    assert np.array_equal(ask(known).point, ask(shuffled).point)
+    assert np.array_equal(ask(known, preset=preset).point, ask(shuffled, preset=preset).point)
 
 
-def test_seed_and_trial_number_both_count():
-    points = [ask(history(), seed=seed, number=number).point for seed, number in ((1, 20), (2, 20), (1, 21))]
+@both_presets
+def test_seed_and_trial_number_both_count(preset):
+    points = [
+        ask(history(), seed=seed, number=number, preset=preset).point
+        for seed, number in ((1, 20), (2, 20), (1, 21))
+    ]
     assert len({point.tobytes() for point in points}) == 3
 
 
-def test_pending_point_is_not_suggested_again():
-    first = ask(history()).point
-    second = ask(history(), pending=first[None]).point
+@both_presets
+def test_pending_point_is_not_suggested_again(preset):
+    first = ask(history(), preset=preset).point
+    second = ask(history(), pending=first[None], preset=preset).point
     assert not np.array_equal(first, second)
 
 
@@ -88,20 +100,24 @@ def test_hypercube_covers_every_parameter_evenly():
         assert sorted((column * count).astype(int)) == list(range(count))
 
 
-def test_limits_are_honoured():
+@both_presets
+def test_limits_are_honoured(preset):
     """Left of x = 0.5 is feasible; the better objective values lie to the right."""
     space = Space({"x": FloatDistribution(0.0, 1.0)})
     points = np.linspace(0.05, 0.95, 8)[:, None]
     known = History(
         numbers=np.arange(8), points=points, values=-points, violations=np.where(points > 0.5, 1.0, -1.0)
     )
-    chosen = [ask(known, space=space, number=number).point[0] for number in range(20, 26)]
+    chosen = [ask(known, space=space, number=number, preset=preset).point[0] for number in range(20, 26)]
     assert max(chosen) < 0.75
     free = History(numbers=known.numbers, points=points, values=-points, violations=np.empty((8, 0)))
-    assert max(ask(free, space=space, number=number).point[0] for number in range(20, 26)) > 0.9
+    assert (
+        max(ask(free, space=space, number=number, preset=preset).point[0] for number in range(20, 26)) > 0.9
+    )
 
 
-def test_no_discrete_point_twice_while_another_is_left():
+@both_presets
+def test_no_discrete_point_twice_while_another_is_left(preset):
     space = Space({"k": IntDistribution(0, 3), "c": CategoricalDistribution(["a", "b"])})
     none = np.empty((0, space.n_columns))
     points, numbers = none, []
@@ -112,7 +128,7 @@ def test_no_discrete_point_twice_while_another_is_left():
             values=points.sum(axis=1, keepdims=True),
             violations=np.empty((len(points), 0)),
         )
-        points = np.concatenate([points, ask(known, space=space, number=number).point[None]])
+        points = np.concatenate([points, ask(known, space=space, number=number, preset=preset).point[None]])
         numbers.append(number)
     assert len(np.unique(points, axis=0)) == 8
 
@@ -140,8 +156,9 @@ def changed(**arrays):
     ],
     ids=["single", "constant", "duplicates", "scales", "infeasible", "failed", "half failed", "m=1", "m=6"],
 )
-def test_degenerate_histories_get_a_sound_suggestion(known):
-    suggestion = ask(known)
+@both_presets
+def test_degenerate_histories_get_a_sound_suggestion(known, preset):
+    suggestion = ask(known, preset=preset)
     assert SPACE.contains(suggestion.parameters)
     assert np.isfinite(suggestion.point).all()
 
@@ -149,6 +166,25 @@ def test_degenerate_histories_get_a_sound_suggestion(known):
 def test_points_of_another_space_are_rejected():
     with pytest.raises(ShapeError, match="encode parameters with the same space"):
         ask(history(), pending=np.zeros((1, 9)))
+
+
+def test_reference_point_decides_which_end_of_the_front_is_sought():
+    """Front f1 + f2 = 1; a reference of 0.5 for one objective leaves gains on that side alone."""
+    space = Space({"x": FloatDistribution(0.0, 1.0)})
+    points = np.linspace(0.03, 0.97, 9)[:, None]
+    values = np.concatenate([points, 1 - points], axis=1)
+    known = History(numbers=np.arange(9), points=points, values=values, violations=np.empty((9, 0)))
+    for corner, low, high in (([0.5, 1.5], 0.0, 0.5), ([1.5, 0.5], 0.5, 1.0)):
+        for number in (20, 21, 22):
+            asked = ask(known, space=space, number=number, preset="default", reference=np.array(corner))
+            assert low <= asked.point[0] <= high
+
+
+def test_default_preset_does_not_need_the_units_of_the_objectives():
+    known = history()
+    scaled = changed(values=known.values * [1e-9, 1e9])
+    near, far = (ask(k, preset="default").point for k in (known, scaled))
+    np.testing.assert_allclose(near, far, atol=1e-3)
 
 
 def test_unknown_preset_is_rejected():

@@ -28,8 +28,9 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import ConfigError
+from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
-from tinypareto.search.suggest import SearchConfig, suggest
+from tinypareto.search.suggest import suggest
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
@@ -44,7 +45,14 @@ class SuggestFunction(Protocol):
     """A pure function: what may be varied and what is known -> what to evaluate next."""
 
     def __call__(
-        self, space: Space, history: History, pending: Matrix, *, seed: int, trial_number: int
+        self,
+        space: Space,
+        history: History,
+        pending: Matrix,
+        *,
+        seed: int,
+        trial_number: int,
+        **settings: Matrix,
     ) -> Suggestion:
         """Return the suggestion for one trial."""
 
@@ -57,6 +65,7 @@ class PureSampler(BaseSampler):
         seed: Of everything random, at least 0. None draws a seed, which ``seed`` tells.
         search_space: Parameters and distributions, if known beforehand; else those that all completed
             trials have in common.
+        reference_point: Is handed on, turned like the objectives, to a suggest function that takes one.
 
     Raises:
         ConfigError: If the seed is negative.
@@ -68,6 +77,7 @@ class PureSampler(BaseSampler):
         suggest: SuggestFunction,
         seed: int | None = None,
         search_space: Mapping[str, BaseDistribution] | None = None,
+        reference_point: Sequence[float] | None = None,
     ) -> None:
         if seed is not None and seed < 0:
             raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
@@ -75,6 +85,7 @@ class PureSampler(BaseSampler):
         self.search_space = None if search_space is None else dict(search_space)
         if self.search_space is not None:
             Space(self.search_space)  # refused here rather than in the first trial
+        self.reference_point = reference_point
         self._suggest = suggest
 
     def reseed_rng(self) -> None:
@@ -97,12 +108,15 @@ class PureSampler(BaseSampler):
         if space.contains(published):
             return published
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        signs = _signs(study.directions)
+        turned = {} if self.reference_point is None else {"reference": _turned(self.reference_point, signs)}
         suggestion = self._suggest(
             space,
-            _history(space, search_space, others, study.directions),
+            _history(space, search_space, others, signs),
             _pending(space, search_space, others),
             seed=self.seed,
             trial_number=trial.number,
+            **turned,
         )
         _publish(study, trial, search_space, suggestion)
         return suggestion.parameters
@@ -129,10 +143,13 @@ class ARSSampler(PureSampler):
         preset: "default" or "poster".
         search_space: Parameters and distributions, if known beforehand.
         n_startup_trials: Size of the Latin hypercube; None leaves it to the preset.
+        reference_point: What bounds the hypervolume that is sought, one value for each objective in the study's
+            units and directions; infinite for an objective without. None: it is inferred.
         config: Settings that replace the preset's.
 
     Raises:
-        ConfigError: If the preset does not exist or a setting is out of range.
+        ConfigError: If the preset does not exist or a setting is out of range, or, in the first trial, if
+            the reference point has not one value for each objective.
         SpaceError: If ``search_space`` is empty.
 
     Example:
@@ -151,12 +168,13 @@ class ARSSampler(PureSampler):
         preset: str = "default",
         search_space: Mapping[str, BaseDistribution] | None = None,
         n_startup_trials: int | None = None,
+        reference_point: Sequence[float] | None = None,
         config: SearchConfig | None = None,
     ) -> None:
         self.config = SearchConfig.preset(preset) if config is None else config
         if n_startup_trials is not None:
             self.config = dataclasses.replace(self.config, n_startup=n_startup_trials)
-        super().__init__(partial(suggest, config=self.config), seed, search_space)
+        super().__init__(partial(suggest, config=self.config), seed, search_space, reference_point)
 
 
 def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:
@@ -174,13 +192,12 @@ def _history(
     space: Space,
     search_space: Mapping[str, BaseDistribution],
     trials: Sequence[FrozenTrial],
-    directions: Sequence[StudyDirection],
+    signs: Matrix,
 ) -> History:
     finished = [t for t in trials if t.state in FINISHED]
     known = [(t, _parameters(t, search_space)) for t in finished]
     usable = [(t, p) for t, p in known if space.contains(p)]
     keys = sorted({key for t, _ in usable if t.state == TrialState.COMPLETE for key in t.constraints})
-    signs = _signs(directions)
     failed = np.full(len(signs), np.nan)
     values = [signs * t.values if t.state == TrialState.COMPLETE else failed for t, _ in usable]
     # A constraint that a trial did not report is kept, as Optuna has it.
@@ -202,6 +219,16 @@ def _pending(
 
 def _points(space: Space, parameters: Sequence[Mapping[str, Any]]) -> Matrix:
     return np.array([space.encode(p) for p in parameters]).reshape(-1, space.n_columns)
+
+
+def _turned(reference_point: Sequence[float], signs: Matrix) -> Matrix:
+    point = np.asarray(reference_point, dtype=np.float64)
+    if point.shape != signs.shape or np.isnan(point).any():
+        raise ConfigError(
+            f"reference_point must have one number for each of the {len(signs)} objectives, got "
+            f"{list(reference_point)}; use inf for an objective without one."
+        )
+    return np.where(np.isinf(point), np.inf, signs * point)
 
 
 def _signs(directions: Sequence[StudyDirection]) -> Matrix:

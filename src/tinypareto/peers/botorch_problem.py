@@ -24,9 +24,9 @@ from gpytorch.mlls import SumMarginalLogLikelihood  # type: ignore[import-untype
 from linear_operator.utils.warnings import NumericalWarning  # type: ignore[import-untyped]
 from torch import Tensor
 
+from tinypareto.search.config import SearchConfig
 from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
 from tinypareto.search.history import History, Matrix, Suggestion
-from tinypareto.search.suggest import SearchConfig
 from tinypareto.space import Space
 
 N_SAMPLES = 128  # s, of the acquisition function

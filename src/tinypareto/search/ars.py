@@ -31,6 +31,8 @@ class ARSConfig:
         n_top: Directions K that enter the update.
         probe: nu, length of a probe in units of a weight.
         step: alpha, length of an update.
+        rank_rewards: Put each policy's 2N rewards in order and train with their ranks, 0 to 1: a logarithmic
+            reward spans thousands, and without it sigma_R is the outliers'.
     """
 
     n_steps: int
@@ -38,6 +40,7 @@ class ARSConfig:
     n_top: int
     probe: float
     step: float
+    rank_rewards: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_top <= self.n_directions:
@@ -71,9 +74,23 @@ def train(
         centre = weights[:, None, :]
         probes = torch.cat([centre + config.probe * directions, centre - config.probe * directions], dim=1)
         rewards = reward(probes)  # L x 2N, the positive probes first
+        if config.rank_rewards:
+            rewards = ranks(rewards)
         plus, minus = rewards[:, : config.n_directions], rewards[:, config.n_directions :]
         weights = weights + ars_step(directions, plus, minus, n_top=config.n_top, step=config.step)
     return weights
+
+
+def ranks(rewards: Tensor) -> Tensor:
+    """Return the place of each reward in its row, L x b, from 0 for the smallest to 1; equal ones share theirs.
+
+    Example:
+        >>> ranks(torch.tensor([[-700.0, 0.5, 0.5, 2.0]]))
+        tensor([[0.0000, 0.5000, 0.5000, 1.0000]], dtype=torch.float64)
+    """
+    below = (rewards[:, None, :] < rewards[:, :, None]).sum(-1)  # L x b
+    above = (rewards[:, None, :] > rewards[:, :, None]).sum(-1)
+    return 0.5 + 0.5 * (below - above).double() / max(rewards.shape[1] - 1, 1)
 
 
 def ars_step(directions: Tensor, plus: Tensor, minus: Tensor, *, n_top: int, step: float) -> Tensor:

@@ -4,7 +4,7 @@ Objectives of a deployment span 1e-2 (an error) to 1e9 (FLOPs), and sizes change
 study. Each transformation is monotone, so fronts and limits keep their meaning:
 
     objective, all values positive, largest > 20 x smallest:  log
-    constraint:  sign(v) log(1 + |v| / median|v|), which keeps 0 at 0 and tames far violations
+    constraint, largest |v| > 30 x median |v|:  sign(v) log(1 + |v| / median|v|), which keeps 0 at 0
     then: subtract the mean, divide by the standard deviation
 """
 
@@ -16,6 +16,9 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 
 LOG_RATIO = 20.0  # below a factor of 20 a logarithm changes the shape too little to matter
+TAIL_RATIO = (
+    30.0  # far violations are tamed; without a tail the bend at 0 would only make the model's work harder
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,13 @@ class Outcomes:
     logarithmic: npt.NDArray[np.bool_]
     means: Matrix
     scales: Matrix
+
+    def standardised_objectives(self, values: Matrix) -> Matrix:
+        """Return objective values, m, as the model sees them; -inf where there is no logarithm."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logged = np.where(self.logarithmic, np.log(np.maximum(values, 0.0)), values)
+        m = self.n_objectives
+        return np.asarray((logged - self.means[:m]) / self.scales[:m])
 
     @property
     def n_objectives(self) -> int:
@@ -71,7 +81,7 @@ def standardise(values: Matrix, violations: Matrix) -> Outcomes:
     """
     logarithmic = (values > 0).all(axis=0) & (values.max(axis=0) > LOG_RATIO * values.min(axis=0))
     logged = np.log(np.where(logarithmic, values, 1.0))
-    raw = np.concatenate([np.where(logarithmic, logged, values), _signed_log(violations)], axis=1)
+    raw = np.concatenate([np.where(logarithmic, logged, values), _tamed(violations)], axis=1)
     means = raw.mean(axis=0)
     deviations = raw.std(axis=0)
     # A constant output has deviation 0 or, through rounding, almost 0.
@@ -80,7 +90,11 @@ def standardise(values: Matrix, violations: Matrix) -> Outcomes:
     return Outcomes(targets=(raw - means) / scales, logarithmic=logarithmic, means=means, scales=scales)
 
 
-def _signed_log(violations: Matrix) -> Matrix:
-    middle = np.median(np.abs(violations), axis=0) if len(violations) else np.ones(violations.shape[1])
+def _tamed(violations: Matrix) -> Matrix:
+    if violations.size == 0:
+        return violations
+    size = np.abs(violations)
+    middle = np.median(size, axis=0)
     unit = np.where(middle > 0, middle, 1.0)
-    return np.sign(violations) * np.log1p(np.abs(violations) / unit)
+    signed_log = np.sign(violations) * np.log1p(size / unit)
+    return np.asarray(np.where(size.max(axis=0) > TAIL_RATIO * middle, signed_log, violations))

@@ -1,12 +1,21 @@
-"""Where the competing policies start: the centres of L clusters of the best observed points."""
+"""Where the competing policies start: centres of clusters of the best observed points, and promising new ones."""
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.cluster.vq import kmeans2
+from scipy.stats import qmc
+from torch import Tensor
 
 from tinypareto.front import feasible_rows, front_ranks
+from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
+
+N_RANDOM = 512  # points of which the best may become starts
+APART = 0.1  # of the cube's edge: starts closer than this along every coordinate would find the same
 
 
 def promising_points(points: Matrix, values: Matrix, violations: Matrix, least: int) -> Matrix:
@@ -56,6 +65,26 @@ def starting_points(
     # k-means++ cannot leave a cluster empty at its start, and later empty ones keep their centre
     centres, _ = kmeans2(promising, n_starts, minit="++", rng=rng)
     return np.asarray(centres)
+
+
+def raw_starts(
+    space: Space,
+    candidates: Matrix,
+    reward: Callable[[Tensor], Tensor],
+    n_starts: int,
+    rng: np.random.Generator,
+) -> Matrix:
+    """Return the best of candidates, q x d, and of random points that lie apart from each other, n_starts x d."""
+    random = space.round_points(qmc.Sobol(space.n_columns, rng=rng).random(N_RANDOM))
+    points = np.concatenate([candidates, random])
+    order = np.argsort(-reward(torch.from_numpy(points)).numpy(), kind="stable")
+    chosen = points[order[:1]]
+    for row in order[1:]:
+        if len(chosen) == n_starts:
+            return chosen
+        if (np.abs(points[row] - chosen).max(axis=1) > APART).all():
+            chosen = np.concatenate([chosen, points[row : row + 1]])
+    return np.concatenate([chosen, rng.random((n_starts - len(chosen), space.n_columns))])
 
 
 def _layers(values: Matrix, violations: Matrix) -> npt.NDArray[np.int64]:

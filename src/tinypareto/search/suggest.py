@@ -1,8 +1,8 @@
 """History, seed -> Suggestion: the whole of MOBOpt-ARS, a pure function.
 
     trial < n_startup, or nothing to learn from    a row of a Latin hypercube
-    else  outcomes -> Gaussian processes -> reward -> k-means starts -> policies trained by ARS
-          -> validation: every trained policy walks once, the best point on the best walk is suggested
+    else  outcomes -> Gaussian processes -> reward -> starts -> policies trained by ARS
+          -> validation: of all points on the trained policies' paths the best new one is suggested
 
 The same history, pending points, settings, seed and trial number give the same point to the last bit,
 in another process too and in whatever order the trials are listed.
@@ -10,88 +10,29 @@ in another process too and in whatever order the trials are listed.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from tinypareto.errors import ConfigError, ShapeError
+from tinypareto.errors import ShapeError
 from tinypareto.front import feasible_rows
-from tinypareto.search.ars import ARSConfig, train
+from tinypareto.search.config import SearchConfig
 from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
+from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.gaussian_process import GaussianProcesses, condition
 from tinypareto.search.history import History, Suggestion
+from tinypareto.search.hypervolume_reward import HypervolumeImprovement, hypervolume_reward
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
-from tinypareto.search.policies import PolicyShape, initial_weights, roll_out
-from tinypareto.search.rewards import ChebyshevImprovement, Reward, poster_reward
-from tinypareto.search.starts import starting_points
+from tinypareto.search.rewards import Feasibility, poster_reward
+from tinypareto.search.rewards import Reward as PosterReward
+from tinypareto.search.starts import raw_starts, starting_points
+from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
-
-PRESETS = ("default", "poster")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """Settings of the search. The presets and the reasons for their figures: docs/method.md.
-
-    Attributes:
-        n_startup: Size of the Latin hypercube; None: see ``startup_trials``.
-        n_policies: L, competing policies.
-        horizon: H, moves of a rollout.
-        reach: Longest move along one coordinate, in units of the cube's edge.
-        n_hidden: Width of a policy's hidden layer.
-        n_samples: s, Monte-Carlo samples of the reward.
-        ars: Settings of the training.
-    """
-
-    n_startup: int | None
-    n_policies: int
-    horizon: int
-    reach: float
-    n_hidden: int
-    n_samples: int
-    ars: ARSConfig
-
-    def __post_init__(self) -> None:
-        smallest = min(self.n_policies, self.horizon, self.n_hidden, self.n_samples)
-        if smallest < 1 or (self.n_startup is not None and self.n_startup < 1):
-            raise ConfigError(
-                "n_startup, n_policies, horizon, n_hidden and n_samples must be at least 1, got "
-                f"{self.n_startup}, {self.n_policies}, {self.horizon}, {self.n_hidden} and {self.n_samples}; "
-                "start from SearchConfig.preset()."
-            )
-        if not 0 < self.reach <= 1:
-            raise ConfigError(f"reach must lie in (0, 1], the cube's edge, got {self.reach}; try 0.2.")
-
-    @staticmethod
-    def preset(name: str) -> "SearchConfig":
-        """Return the settings called ``name``: "poster", or "default", which equals it for now.
-
-        Raises:
-            ConfigError: If there is no such preset.
-        """
-        if name not in PRESETS:
-            raise ConfigError(
-                f"preset must be one of {', '.join(PRESETS)}, got {name!r}; choose one of these."
-            )
-        return SearchConfig(
-            n_startup=None,
-            n_policies=5,
-            horizon=4,
-            reach=0.2,
-            n_hidden=8,
-            n_samples=64,
-            ars=ARSConfig(n_steps=25, n_directions=16, n_top=8, probe=0.3, step=0.3),
-        )
-
-    def startup_trials(self, space: Space) -> int:
-        """Return the size of the Latin hypercube: one more than there are parameters, within 5..20."""
-        return self.n_startup or min(max(space.n_free + 1, 5), 20)
+Reward = PosterReward | HypervolumeImprovement
 
 
 def suggest(
@@ -102,6 +43,7 @@ def suggest(
     *,
     seed: int,
     trial_number: int,
+    reference: Matrix | None = None,
 ) -> Suggestion:
     """Return the point to evaluate next.
 
@@ -113,6 +55,8 @@ def suggest(
         config: Settings.
         seed: Of the study, at least 0.
         trial_number: Of the trial that will evaluate the point, at least 0.
+        reference: Point that bounds the hypervolume, m, in the history's units; infinite where an objective has
+            none. None: it is inferred. The reward "chebyshev" needs none.
 
     Raises:
         ShapeError: If history or pending points do not have the space's number of columns.
@@ -128,7 +72,8 @@ def suggest(
     if trial_number < config.startup_trials(space) or len(usable.numbers) == 0 or space.n_columns == 0:
         return _from_design(space, usable, seen, config, seed, trial_number)
     with _one_core():
-        return _from_policies(space, usable, pending, seen, config, _stream(seed, trial_number))
+        rng = _stream(seed, trial_number)
+        return _from_policies(space, usable, pending, seen, reference, config, rng)
 
 
 def _from_design(
@@ -155,31 +100,31 @@ def _from_policies(
     usable: History,
     pending: Matrix,
     seen: Matrix,
+    reference: Matrix | None,
     config: SearchConfig,
     rng: np.random.Generator,
 ) -> Suggestion:
     outcomes = standardise(usable.values, usable.violations)
-    model = _model(space, usable, pending, outcomes)
-    reward = poster_reward(
-        model,
-        outcomes.targets[:, : outcomes.n_objectives],
-        outcomes.limits,
-        feasible_rows(usable.violations),
-        n_samples=config.n_samples,
-        rng=rng,
+    model = _model(space, usable, pending, outcomes, config)
+    reward, candidates = _reward(space, usable, model, outcomes, reference, config, rng)
+    starts = starting_points(
+        usable.points, usable.values, usable.violations, config.n_policies - config.n_raw_starts, rng
     )
-    paths = trained_paths(space, usable, reward, config, rng)
+    if config.n_raw_starts:
+        starts = np.concatenate([starts, raw_starts(space, candidates, reward, config.n_raw_starts, rng)])
+    paths = trained_paths(space, starts, reward, config, rng)
     policy, point = _best_new_point(space, paths, reward, seen)
     if policy is None:
-        known = space.round_points(paths.reshape(-1, space.n_columns))[0]
-        point = unseen_point(space, seen, rng, otherwise=known)
+        point = _best_unseen(space, candidates, reward, seen, rng, otherwise=point)
     return _explained(space, point, policy, paths, model, outcomes, reward)
 
 
-def _model(space: Space, usable: History, pending: Matrix, outcomes: Outcomes) -> GaussianProcesses:
+def _model(
+    space: Space, usable: History, pending: Matrix, outcomes: Outcomes, config: SearchConfig
+) -> GaussianProcesses:
     points, groups = torch.from_numpy(usable.points), torch.from_numpy(space.groups)
     outputs = torch.from_numpy(outcomes.targets)
-    model = fit(points, outputs, groups)
+    model = fit(points, outputs, groups, choose_kernel=config.choose_kernel)
     if len(pending) == 0:
         return model
     # Sorted, since rounding in a matrix product depends on the order of its rows.
@@ -190,43 +135,61 @@ def _model(space: Space, usable: History, pending: Matrix, outcomes: Outcomes) -
     )
 
 
-def trained_paths(
-    space: Space, usable: History, reward: Reward, config: SearchConfig, rng: np.random.Generator
-) -> Matrix:
-    """Return the walks of the trained policies, L x (H + 1) x d, starts included, not rounded."""
-    starts = torch.from_numpy(
-        starting_points(usable.points, usable.values, usable.violations, config.n_policies, rng)
-    )
-    shape = PolicyShape(
-        n_columns=space.n_columns, n_hidden=config.n_hidden, reach=config.reach, horizon=config.horizon
-    )
-
-    def score(weights: Tensor) -> Tensor:  # L x b x w -> L x b
-        n_policies, batch, _ = weights.shape
-        begin = starts[:, None, :].expand(-1, batch, -1).reshape(n_policies * batch, -1)
-        path = roll_out(shape, weights.reshape(n_policies * batch, -1), begin)  # Lb x H x d
-        values = _rounded_reward(space, reward, path.reshape(-1, space.n_columns))
-        return values.reshape(n_policies, batch, -1).amax(-1)
-
-    weights = train(initial_weights(shape, config.n_policies, rng), score, config.ars, rng)
-    walks = roll_out(shape, weights, starts)
-    return torch.cat([starts[:, None, :], walks], dim=1).numpy()
-
-
-def _rounded_reward(space: Space, reward: Reward, points: Tensor) -> Tensor:
-    """Return the reward of the parameter values nearest to points, q x d, which the model has seen."""
-    return reward(torch.from_numpy(space.round_points(points.numpy())))
+def _reward(
+    space: Space,
+    usable: History,
+    model: GaussianProcesses,
+    outcomes: Outcomes,
+    reference: Matrix | None,
+    config: SearchConfig,
+    rng: np.random.Generator,
+) -> tuple[Reward, Matrix]:
+    """Return the reward, and points worth a look, q x d, that finding it came across; q may be 0."""
+    m, feasible = outcomes.n_objectives, feasible_rows(usable.violations)
+    if config.reward == "chebyshev":
+        reward = poster_reward(
+            model, outcomes.targets[:, :m], outcomes.limits, feasible, n_samples=config.n_samples, rng=rng
+        )
+        return reward, np.empty((0, space.n_columns))
+    feasibility = Feasibility(model=model, limits=torch.from_numpy(outcomes.limits))
+    observed = usable.points[feasible] if feasible.any() else usable.points
+    front = predicted_front(model, space, observed, outcomes.limits, m, rng)
+    if not feasible.any():
+        return feasibility, front.candidates
+    # What is believed of pending points counts as observed: no gain is expected where another works.
+    mean = model.predict(model.points[len(usable.numbers) :])[0].numpy().T
+    believed = mean[(mean[:, m:] <= outcomes.limits).all(axis=1), :m]
+    values = np.concatenate([outcomes.targets[feasible, :m], believed])
+    own = None if reference is None else outcomes.standardised_objectives(reference)
+    return hypervolume_reward(feasibility, values, front.values, own), front.candidates
 
 
 def _best_new_point(space: Space, paths: Matrix, reward: Reward, seen: Matrix) -> tuple[int | None, Matrix]:
     """Return the policy and the point of the largest reward among the points that are not known yet."""
-    candidates = space.round_points(paths[:, 1:].reshape(-1, space.n_columns))  # LH x d
+    candidates = space.round_points(paths[:, 1:].reshape(-1, space.n_columns))  # Lp x d
     scores = reward(torch.from_numpy(candidates)).numpy().copy()
     scores[seen_among(candidates, seen)] = -np.inf
     best = int(scores.argmax())
     if scores[best] == -np.inf:
         return None, candidates[best]
     return best // (paths.shape[1] - 1), candidates[best]
+
+
+def _best_unseen(
+    space: Space,
+    candidates: Matrix,
+    reward: Reward,
+    seen: Matrix,
+    rng: np.random.Generator,
+    *,
+    otherwise: Matrix,
+) -> Matrix:
+    """Return the best of the candidates that is not known yet or, if all are, any such point."""
+    new = candidates[~seen_among(candidates, seen)]
+    if len(new) == 0:
+        return unseen_point(space, seen, rng, otherwise=otherwise)
+    best: Matrix = new[int(reward(torch.from_numpy(new)).argmax())]
+    return best
 
 
 def _explained(
@@ -240,7 +203,7 @@ def _explained(
 ) -> Suggestion:
     query = torch.from_numpy(point[None])
     mean, std = model.predict(query)
-    feasibility = reward.feasibility if isinstance(reward, ChebyshevImprovement) else reward
+    feasibility = reward if isinstance(reward, Feasibility) else reward.feasibility
     m = outcomes.n_objectives
     units = outcomes.objective_units(mean[:m, 0].numpy(), std[:m, 0].numpy())
     return Suggestion(

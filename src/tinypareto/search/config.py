@@ -1,0 +1,105 @@
+"""Settings of the search and the presets; the reasons for their figures are in docs/method.md."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tinypareto.errors import ConfigError
+from tinypareto.search.ars import ARSConfig
+from tinypareto.space import Space
+
+PRESETS = ("default", "poster")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Settings of the search.
+
+    Attributes:
+        n_startup: Size of the Latin hypercube; None: see ``startup_trials``.
+        choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
+        reward: What the policies are trained to find: "chebyshev" expected improvement of one random
+            scalarisation, or "hypervolume" improvement.
+        n_policies: L, competing policies.
+        n_raw_starts: How many of them start at the best of many points that were not evaluated; the others at
+            centres of the front.
+        horizon: H, moves of a rollout.
+        reaches: Longest move along one coordinate, in units of the cube's edge; one stage of training for each,
+            which begins where the one before ended.
+        remember: Whether the best point that a policy met in training counts, or only its last walk.
+        n_hidden: Width of a policy's hidden layer.
+        n_samples: s, Monte-Carlo samples of the Chebyshev reward.
+        ars: Settings of the training in each stage.
+    """
+
+    n_startup: int | None
+    choose_kernel: bool
+    reward: Literal["chebyshev", "hypervolume"]
+    n_policies: int
+    n_raw_starts: int
+    horizon: int
+    reaches: tuple[float, ...]
+    remember: bool
+    n_hidden: int
+    n_samples: int
+    ars: ARSConfig
+
+    def __post_init__(self) -> None:
+        smallest = min(self.n_policies, self.horizon, self.n_hidden, self.n_samples)
+        if smallest < 1 or (self.n_startup is not None and self.n_startup < 1):
+            raise ConfigError(
+                "n_startup, n_policies, horizon, n_hidden and n_samples must be at least 1, got "
+                f"{self.n_startup}, {self.n_policies}, {self.horizon}, {self.n_hidden} and {self.n_samples}; "
+                "start from SearchConfig.preset()."
+            )
+        if not self.reaches or not all(0 < reach <= 1 for reach in self.reaches):
+            raise ConfigError(
+                f"reaches must be one or more lengths in (0, 1], the cube's edge, got {self.reaches}; try (0.2,)."
+            )
+        if not 0 <= self.n_raw_starts <= self.n_policies:
+            raise ConfigError(
+                f"n_raw_starts must lie in 0..n_policies (here 0..{self.n_policies}), got {self.n_raw_starts}; "
+                "lower it."
+            )
+        if self.reward not in {"chebyshev", "hypervolume"}:
+            raise ConfigError(f"reward must be chebyshev or hypervolume, got {self.reward!r}; choose one.")
+
+    @staticmethod
+    def preset(name: str) -> "SearchConfig":
+        """Return the settings called ``name``: "default" or "poster".
+
+        Raises:
+            ConfigError: If there is no such preset.
+        """
+        if name == "poster":
+            return SearchConfig(
+                n_startup=None,
+                choose_kernel=False,
+                reward="chebyshev",
+                n_policies=5,
+                n_raw_starts=0,
+                horizon=4,
+                reaches=(0.2,),
+                remember=False,
+                n_hidden=8,
+                n_samples=64,
+                ars=ARSConfig(n_steps=25, n_directions=16, n_top=8, probe=0.3, step=0.3),
+            )
+        if name == "default":
+            return SearchConfig(
+                n_startup=None,
+                choose_kernel=True,
+                reward="hypervolume",
+                n_policies=8,
+                n_raw_starts=4,
+                horizon=4,
+                reaches=(0.2, 0.05, 0.0125),
+                remember=True,
+                n_hidden=8,
+                n_samples=64,
+                ars=ARSConfig(n_steps=8, n_directions=8, n_top=4, probe=0.3, step=0.3, rank_rewards=True),
+            )
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}; choose one of these.")
+
+    def startup_trials(self, space: Space) -> int:
+        """Return the size of the Latin hypercube: one more than there are parameters, within 5..20."""
+        return self.n_startup or min(max(space.n_free + 1, 5), 20)

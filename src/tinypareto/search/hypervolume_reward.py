@@ -1,0 +1,149 @@
+"""Expected hypervolume improvement in closed form, averaged over plausible reference points.
+
+    phi, Phi        normal density and distribution
+    psi(a)          E[max(0, a - y)] = s ((a - mu) / s Phi + phi)  for y ~ N(mu, s^2)
+    EHVI(x)         sum over boxes of prod_j (psi_j(upper_j) - psi_j(lower_j)): outputs are independent
+    r(x)            log sum_R EHVI_R(x) / HV_R  +  log P(every constraint is kept at x)
+
+Which hypervolume a front is judged by depends on the reference point R, and that decides where the search goes:
+near the observed front's nadir it never leaves the middle of the front, far away it sees nothing but the
+front's ends. So the gain, as a share of the hypervolume so far, is averaged over two: a tenth of the
+range beyond the front that the surrogate predicts, and beyond the worst feasible observation. A reference
+point that the user gives replaces both.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tinypareto.front import feasible_front, hypervolume
+from tinypareto.search.boxes import nondominated_boxes
+from tinypareto.search.rewards import Feasibility
+
+Matrix = npt.NDArray[np.float64]
+
+MARGIN = 0.1  # of the front's range, beyond its nadir
+# Boxes grow with a power of the front, and time with the boxes: beyond these sizes an evenly spread part of the
+# front stands for it, and the improvement is approximate.
+LARGEST_FRONT = {1: 1, 2: 1000, 3: 200, 4: 80, 5: 25, 6: 14}
+BOXES_AT_ONCE = 4096  # bounds the memory of one evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """What lies below one reference point and is not dominated: boxes whose corners share few coordinates."""
+
+    edges: tuple[Tensor, ...]  # m tensors: the different finite coordinates of corners along each objective
+    lower: Tensor  # m x b: each box's lower corner as an index into (-inf, *edges)
+    upper: Tensor  # m x b
+    log_volume: float  # of what the front dominates below the reference point
+
+    def log_share(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Return log(EHVI / HV), q, for predictions m x q; hardly anything is -700 and not -inf."""
+        psi = [_expected_excess(edges, mean[j], std[j]) for j, edges in enumerate(self.edges)]
+        total = torch.zeros_like(mean[0])
+        for start in range(0, self.lower.shape[1], BOXES_AT_ONCE):
+            part = slice(start, start + BOXES_AT_ONCE)
+            product = psi[0][self.upper[0, part]] - psi[0][self.lower[0, part]]  # b x q
+            for j in range(1, len(psi)):
+                product = product * (psi[j][self.upper[j, part]] - psi[j][self.lower[j, part]])
+            total = total + product.sum(0)
+        return total.clamp_min(1e-304).log() - self.log_volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class HypervolumeImprovement:
+    """Log of the expected share by which the hypervolume grows, plus log-probability of feasibility."""
+
+    feasibility: Feasibility
+    regions: tuple[Region, ...]
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Return the reward, q, of points q x d."""
+        mean, std = self.feasibility.model.predict(points)
+        shares = torch.stack([region.log_share(mean, std) for region in self.regions])
+        return shares.logsumexp(0) + self.feasibility.of_prediction(mean, std)
+
+
+def hypervolume_reward(
+    feasibility: Feasibility, values: Matrix, predicted: Matrix, reference: Matrix | None
+) -> HypervolumeImprovement:
+    """Return the reward of one suggestion.
+
+    Args:
+        feasibility: Holds the posteriors of m objectives, then c constraints.
+        values: Standardised objectives of the feasible observations, n x m with n >= 1.
+        predicted: Front that the surrogate predicts, f x m; f may be 0.
+        reference: Standardised reference point given by the user, m; infinite where none was given. None for none.
+    """
+    front = values[feasible_front(values)]
+    everything = np.concatenate([front, predicted])
+    reach = everything[feasible_front(everything)]
+    nadirs = (np.maximum(front.max(axis=0), reach.max(axis=0)), values.max(axis=0))
+    lowest = reach.min(axis=0)
+    corners = [nadir + MARGIN * _span(lowest, nadir) for nadir in nadirs]
+    if reference is not None:
+        corners = [np.where(np.isfinite(reference), reference, corner) for corner in corners]
+        if np.isfinite(reference).all():
+            corners = corners[:1]
+    regions = tuple(_region(front, corner, lowest) for corner in corners)
+    return HypervolumeImprovement(feasibility=feasibility, regions=regions)
+
+
+def _region(front: Matrix, corner: Matrix, lowest: Matrix) -> Region:
+    inside = front[(front < corner).all(axis=1)]
+    volume = hypervolume(inside, corner) if len(inside) else 0.0
+    whole = float(np.prod(_span(lowest, corner)))
+    lower, upper = nondominated_boxes(_thinned(inside), corner)
+    edges = tuple(
+        np.unique(np.concatenate([low[np.isfinite(low)], high]))
+        for low, high in zip(lower.T, upper.T, strict=True)
+    )
+    return Region(
+        edges=tuple(torch.from_numpy(values) for values in edges),
+        lower=_indices(edges, lower),
+        upper=_indices(edges, upper),
+        log_volume=math.log(max(volume, 1e-3 * whole)),
+    )
+
+
+def _indices(edges: tuple[Matrix, ...], corners: Matrix) -> Tensor:
+    """Return the places of corners, b x m, in (-inf, *edges), m x b."""
+    rows = [
+        np.where(np.isfinite(column), np.searchsorted(values, column) + 1, 0)
+        for values, column in zip(edges, corners.T, strict=True)
+    ]
+    return torch.from_numpy(np.array(rows))
+
+
+def _thinned(front: Matrix) -> Matrix:
+    """Return the front or, if it is large, points of it that lie far from each other, its ends first."""
+    most = LARGEST_FRONT.get(front.shape[1], 10)
+    if len(front) <= most:
+        return front
+    scaled = (front - front.min(axis=0)) / _span(front.min(axis=0), front.max(axis=0))
+    chosen = list(dict.fromkeys(scaled.argmin(axis=0).tolist()))[:most]
+    gaps = np.abs(scaled[:, None, :] - scaled[None, chosen, :]).max(axis=2).min(axis=1)
+    while len(chosen) < most:
+        chosen.append(int(gaps.argmax()))
+        gaps = np.minimum(gaps, np.abs(scaled - scaled[chosen[-1]]).max(axis=1))
+    return np.asarray(front[np.sort(chosen)])
+
+
+def _span(low: Matrix, high: Matrix) -> Matrix:
+    span: Matrix = np.where(high > low, high - low, 1.0)
+    return span
+
+
+def _expected_excess(edges: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return psi, (1 + e) x q: 0 for the edge at -inf, then E[max(0, edge - y)] for y ~ N(mean, std^2)."""
+    z = (edges[:, None] - mean) / std  # e x q
+    density = (-0.5 * z.square()).exp() / math.sqrt(2.0 * math.pi)
+    # Below 0 by Mills' ratio, since z Phi + phi would lose all digits near z = -8.
+    ratio = math.sqrt(math.pi / 2.0) * torch.special.erfcx(-z.clamp_max(0.0) / math.sqrt(2.0))
+    excess = torch.where(z < 0.0, density * (1.0 + z * ratio), density + z * torch.special.ndtr(z))
+    return torch.cat([torch.zeros_like(mean)[None], std * excess.clamp_min(0.0)])
