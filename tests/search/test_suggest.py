@@ -180,6 +180,18 @@ def test_reference_point_decides_which_end_of_the_front_is_sought():
             assert low <= asked.point[0] <= high
 
 
+def test_gain_of_a_pending_point_is_not_hoped_for_again():
+    """Of two gaps in a straight front the wider one is asked for first; while that is pending, the other."""
+    space = Space({"x": FloatDistribution(0.0, 1.0)})
+    points = np.array([0.0, 0.02, 0.04, 0.06, 0.55, 0.57, 0.59, 0.9, 0.92, 0.94, 1.0])[:, None]
+    values = np.concatenate([points, 1 - points], axis=1)
+    known = History(numbers=np.arange(11), points=points, values=values, violations=np.empty((11, 0)))
+    first = ask(known, space=space, preset="default").point
+    assert 0.06 < first[0] < 0.55
+    second = ask(known, pending=np.linspace(0.1, 0.5, 9)[:, None], space=space, preset="default").point
+    assert 0.59 < second[0] < 0.9
+
+
 def test_default_preset_does_not_need_the_units_of_the_objectives():
     known = history()
     scaled = changed(values=known.values * [1e-9, 1e9])
