@@ -6,7 +6,7 @@ import torch
 
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.gaussian_process import Hyperparameters, condition
-from tinypareto.search.hypervolume_reward import LARGEST_FRONT, hypervolume_reward
+from tinypareto.search.hypervolume_reward import LARGEST_FRONT, hypervolume_reward, worthwhile
 from tinypareto.search.rewards import Feasibility
 
 NONE = torch.empty(0, dtype=torch.float64)
@@ -99,13 +99,23 @@ def test_constraint_multiplies_the_gain_by_its_probability():
     torch.testing.assert_close(bound(queries), expected)
 
 
-def test_inferred_reference_points_lie_beyond_predicted_front_and_worst_observation():
+def test_inferred_reference_points_lie_beyond_the_front_that_was_observed_or_is_predicted():
     values = np.array([[0.0, 1.0], [1.0, 0.0], [3.0, 3.0]])
     reward = reward_for(values, 2, predicted=np.array([[-1.0, 2.0], [0.5, 0.5], [9.0, 9.0]]))
     corners = [[float(edges[-1]) for edges in region.edges] for region in reward.regions]
-    # Front of all: (-1, 2), (0.5, 0.5), (1, 0); dominated (9, 9) does not count.
+    # Front of all: (-1, 2), (0, 1), (0.5, 0.5), (1, 0); dominated points do not count.
     assert corners[0] == pytest.approx([1.0 + 0.2, 2.0 + 0.2])
-    assert corners[1] == pytest.approx([3.0 + 0.4, 3.0 + 0.3])
+    assert corners[1] == pytest.approx([1.0 + 2.0, 2.0 + 2.0])
+
+
+def test_end_of_the_front_that_wins_next_to_nothing_is_no_end():
+    line = np.stack([np.linspace(0, 1, 11), np.linspace(1, 0, 11)], axis=1)
+    odd = np.array([[5.0, -1e-4], [-1e-4, 9.0]])
+    np.testing.assert_array_equal(worthwhile(np.concatenate([line, odd])), line)
+    np.testing.assert_array_equal(worthwhile(line), line)
+    steep = np.array([[0.0, 1.0], [0.05, 0.0], [0.5, -1.0]])  # wins half of the range
+    np.testing.assert_array_equal(worthwhile(steep), steep)
+    np.testing.assert_array_equal(worthwhile(line[:1]), line[:1])
 
 
 def test_given_reference_point_replaces_the_rule_objective_by_objective():
@@ -115,7 +125,7 @@ def test_given_reference_point_replaces_the_rule_objective_by_objective():
     assert len(whole.regions) == 1
     part = reward_for(values, 2, reference=[5.0, np.inf])
     assert [float(region.edges[0][-1]) for region in part.regions] == [5.0, 5.0]
-    assert float(part.regions[1].edges[1][-1]) == pytest.approx(3.3)
+    assert [float(region.edges[1][-1]) for region in part.regions] == pytest.approx([1.1, 2.0])
 
 
 def test_front_wholly_beyond_the_given_reference_point_still_gives_a_direction():

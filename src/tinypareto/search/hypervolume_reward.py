@@ -7,9 +7,10 @@
 
 Which hypervolume a front is judged by depends on the reference point R, and that decides where the search goes:
 near the observed front's nadir it never leaves the middle of the front, far away it sees nothing but the
-front's ends. So the gain, as a share of the hypervolume so far, is averaged over two: a tenth of the
-range beyond the front that the surrogate predicts, and beyond the worst feasible observation. A reference
-point that the user gives replaces both.
+front's ends. So the gain, as a share of the hypervolume so far, is averaged over two: a tenth of the front's
+range and the whole of it beyond the nadir of the front that was observed or is predicted. Ends of the front that
+win next to nothing for a large loss do not count for nadir and range: on many problems they lie far out.
+A reference point that the user gives replaces both.
 """
 
 import math
@@ -26,7 +27,11 @@ from tinypareto.search.rewards import Feasibility
 
 Matrix = npt.NDArray[np.float64]
 
-MARGIN = 0.1  # of the front's range, beyond its nadir
+MARGINS = (0.1, 1.0)  # of the front's range, beyond its nadir
+LITTLE, MUCH = (
+    0.01,
+    0.1,
+)  # shares of the range: an end that wins at most the first for at least the second is no end
 # Boxes grow with a power of the front, and time with the boxes: beyond these sizes an evenly spread part of the
 # front stands for it, and the improvement is approximate.
 LARGEST_FRONT = {1: 1, 2: 1000, 3: 200, 4: 80, 5: 25, 6: 14}
@@ -82,16 +87,26 @@ def hypervolume_reward(
     """
     front = values[feasible_front(values)]
     everything = np.concatenate([front, predicted])
-    reach = everything[feasible_front(everything)]
-    nadirs = (np.maximum(front.max(axis=0), reach.max(axis=0)), values.max(axis=0))
-    lowest = reach.min(axis=0)
-    corners = [nadir + MARGIN * _span(lowest, nadir) for nadir in nadirs]
+    reach = worthwhile(everything[feasible_front(everything)])
+    lowest, nadir = reach.min(axis=0), reach.max(axis=0)
+    corners = [nadir + margin * _span(lowest, nadir) for margin in MARGINS]
     if reference is not None:
         corners = [np.where(np.isfinite(reference), reference, corner) for corner in corners]
         if np.isfinite(reference).all():
             corners = corners[:1]
     regions = tuple(_region(front, corner, lowest) for corner in corners)
     return HypervolumeImprovement(feasibility=feasibility, regions=regions)
+
+
+def worthwhile(front: Matrix) -> Matrix:
+    """Return the front, f x m, without points that win little of some objectives for much of another."""
+    for _ in range(2):  # the ranges shrink with the first points that go
+        gaps = (front[None] - front[:, None]) / _span(
+            front.min(axis=0), front.max(axis=0)
+        )  # q - p, f x f x m
+        rivals = (gaps <= LITTLE).all(axis=2) & (gaps <= -MUCH).any(axis=2)
+        front = np.asarray(front[~rivals.any(axis=1)])
+    return front
 
 
 def _region(front: Matrix, corner: Matrix, lowest: Matrix) -> Region:
