@@ -101,11 +101,10 @@ def hypervolume_reward(
 def worthwhile(front: Matrix) -> Matrix:
     """Return the front, f x m, without points that win little of some objectives for much of another."""
     for _ in range(2):  # the ranges shrink with the first points that go
-        gaps = (front[None] - front[:, None]) / _span(
-            front.min(axis=0), front.max(axis=0)
-        )  # q - p, f x f x m
-        rivals = (gaps <= LITTLE).all(axis=2) & (gaps <= -MUCH).any(axis=2)
-        front = np.asarray(front[~rivals.any(axis=1)])
+        low, high = front.min(axis=0), front.max(axis=0)
+        gaps = (front[None] - front[:, None]) / _span(low, high)  # q - p for all pairs, f x f x m
+        nearly, cheaper = (gaps <= LITTLE).all(axis=2), (gaps <= -MUCH).any(axis=2)
+        front = front[~np.any(nearly & cheaper, axis=1)]
     return front
 
 
