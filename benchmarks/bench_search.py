@@ -120,10 +120,17 @@ def append_row(row: Row, path: Path = RESULTS) -> None:
             write_rows(sorted([*rows, row], key=key), path)
 
 
-def complete(names: Sequence[str], samplers: Sequence[str], seeds: int) -> None:
+def complete(
+    names: Sequence[str],
+    samplers: Sequence[str],
+    seeds: int,
+    path: Path = RESULTS,
+    evaluations: int = N_EVALUATIONS,
+) -> None:
+    """Run what is missing in the file."""
     known = problems()
     wanted = [(known[name], sampler, seed) for seed in range(seeds) for sampler in samplers for name in names]
-    done = {key(row) for row in read_rows()}
+    done = {key(row) for row in read_rows(path)}
     missing = [
         (problem, sampler, seed)
         for problem, sampler, seed in wanted
@@ -131,18 +138,21 @@ def complete(names: Sequence[str], samplers: Sequence[str], seeds: int) -> None:
     ]
     begun = time.monotonic()
     for count, (problem, sampler, seed) in enumerate(missing):
-        volumes, feasible, seconds = run(problem, sampler, seed)
-        append_row({
-            "problem": problem.name,
-            "sampler": sampler,
-            "seed": str(seed),
-            "hypervolumes": " ".join(f"{volume:.6g}" for volume in volumes),
-            "feasible": str(feasible),
-            "seconds_per_suggestion": f"{seconds:.3f}",
-            "commit": _commit(),
-            "machine": platform.machine(),
-            "versions": " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "optuna")),
-        })
+        volumes, feasible, seconds = run(problem, sampler, seed, evaluations)
+        append_row(
+            {
+                "problem": problem.name,
+                "sampler": sampler,
+                "seed": str(seed),
+                "hypervolumes": " ".join(f"{volume:.6g}" for volume in volumes),
+                "feasible": str(feasible),
+                "seconds_per_suggestion": f"{seconds:.3f}",
+                "commit": _commit(),
+                "machine": platform.machine(),
+                "versions": " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "optuna")),
+            },
+            path,
+        )
         left = (time.monotonic() - begun) / (count + 1) * (len(missing) - count - 1)
         share = volumes[-1] / problem.best
         print(
