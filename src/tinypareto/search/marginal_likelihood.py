@@ -28,7 +28,7 @@ from tinypareto.search.kernels import covariance_and_slope
 NOISE_BOUNDS = (1e-6, 1.0)
 VARIANCE_BOUNDS = (0.05, 20.0)
 LENGTHSCALE_BOUNDS = (0.02, 50.0)
-MOST_POINTS = 250  # that hyperparameters are fitted to; each step costs n^3, and more points change little
+MOST_POINTS = 160  # that hyperparameters are fitted to; each step costs n^3, and more points change little
 
 
 def fit(

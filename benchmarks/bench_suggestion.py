@@ -1,0 +1,150 @@
+"""How long does one suggestion take, and does memory stay flat?
+
+    python benchmarks/bench_suggestion.py            completes benchmarks/results/suggestion.csv
+    python benchmarks/bench_suggestion.py --table    what docs/benchmarks.md shows
+    python benchmarks/bench_suggestion.py --memory   growth over 500 suggestions
+
+One thread. Every sampler is asked about the same made-up history: n Latin hypercube points of a smooth function with m
+objectives and d parameters. What it suggests is checked to be new and inside the space before its time counts.
+"""
+
+import argparse
+import csv
+import platform
+import resource
+import subprocess
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
+from scipy.stats import qmc
+
+from tinypareto.samplers import make_sampler
+from tinypareto.threads import use_one_thread
+
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results" / "suggestion.csv"
+FIELDS = ("sampler", "n", "m", "d", "seconds", "commit", "machine", "versions")
+# What the issue's bars need, then growth with n and with m.
+CASES = [
+    (100, 3, 8), (75, 4, 8), (25, 3, 8), (50, 3, 8), (200, 3, 8), (400, 3, 8), (1000, 3, 8),
+    (100, 1, 8), (100, 2, 8), (100, 4, 8), (100, 5, 8), (100, 6, 8), (1000, 4, 12),
+]  # fmt: skip
+PEERS = ("ars", "gp", "qnehvi")
+REPEATS = 3
+TOO_LONG = {
+    "gp": 200,
+    "qnehvi": 200,
+}  # observations beyond which a peer takes minutes, at three objectives or more
+
+
+def made_up_study(sampler: str, n: int, m: int, d: int) -> tuple[optuna.Study, dict[str, FloatDistribution]]:
+    """Return a study with n finished trials of m smooth trade-offs of d parameters."""
+    space = {f"x{i:02d}": FloatDistribution(0.0, 1.0) for i in range(d)}
+    study = optuna.create_study(directions=["minimize"] * m, sampler=make_sampler(sampler, 0, space))
+    points = qmc.LatinHypercube(d, rng=np.random.default_rng(n)).random(n)
+    centres = np.random.default_rng(1).random((m, d))
+    for point in points:
+        values = [float(np.square(point - c).sum() + 0.3 * np.sin(5 * point @ c)) for c in centres]
+        parameters = dict(zip(space, point.tolist(), strict=True))
+        study.add_trial(create_trial(params=parameters, distributions=space, values=values))
+    return study, space
+
+
+def seconds_of(sampler: str, n: int, m: int, d: int) -> float:
+    """Return the median seconds of a suggestion, after one that warms up."""
+    study, space = made_up_study(sampler, n, m, d)
+    taken = []
+    known = {tuple(trial.params.values()) for trial in study.trials}
+    for _ in range(1 + REPEATS):
+        begun = time.perf_counter()
+        trial = study.ask(space)
+        taken.append(time.perf_counter() - begun)
+        point = tuple(trial.params.values())
+        assert point not in known and all(0.0 <= value <= 1.0 for value in point)  # noqa: PT018
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)  # the next one sees the same history
+    return float(np.median(taken[1:]))
+
+
+def complete() -> None:
+    done = {(row["sampler"], int(row["n"]), int(row["m"]), int(row["d"])) for row in read_rows()}
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    versions = " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "optuna"))
+    for n, m, d in CASES:
+        for sampler in PEERS:
+            too_long = m >= 3 and n > TOO_LONG.get(sampler, 10**9)
+            if (sampler, n, m, d) in done or too_long or (sampler == "qnehvi" and m in {1, 5, 6}):
+                continue
+            seconds = seconds_of(sampler, n, m, d)
+            with RESULTS.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if file.tell() == 0:
+                    writer.writerow(FIELDS)
+                writer.writerow([sampler, n, m, d, f"{seconds:.3f}", commit, platform.machine(), versions])
+            print(f"n {n}, m {m}, d {d}: {sampler} {seconds:.2f} s", flush=True)
+
+
+def read_rows() -> list[dict[str, str]]:
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def print_table() -> None:
+    found = {
+        (row["sampler"], int(row["n"]), int(row["m"]), int(row["d"])): float(row["seconds"])
+        for row in read_rows()
+    }
+    print(
+        "| n | m | d | ars, s | gp, s | gp / ars | qnehvi, s | qnehvi / ars |\n|---|---|---|---|---|---|---|---|"
+    )
+    for case in sorted(CASES, key=lambda case: (case[2], case[1], case[0])):
+        ours = found.get(("ars", *case))
+        if ours is None:
+            continue
+        cells = [f"{ours:.2f}"]
+        for peer in ("gp", "qnehvi"):
+            theirs = found.get((peer, *case))
+            cells += ["", ""] if theirs is None else [f"{theirs:.2f}", f"{theirs / ours:.1f}"]
+        print(f"| {' | '.join([*map(str, case), *cells])} |")
+
+
+def print_memory(suggestions: int = 500) -> None:
+    """Print by how many MB the process's peak grows over many suggestions, after fifty that warm up."""
+    study, space = made_up_study("ars", 40, 2, 4)
+    for count in range(1, suggestions + 1):
+        study.tell(study.ask(space), state=optuna.trial.TrialState.FAIL)
+        if count == 50:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if count % 50 == 0:
+            now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(f"{count} suggestions: {(now - before) / 1024:.1f} MB more", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--memory", action="store_true")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")  # the peers' own
+    use_one_thread()
+    if arguments.table:
+        print_table()
+    elif arguments.memory:
+        print_memory()
+    else:
+        complete()
+
+
+if __name__ == "__main__":
+    main()
