@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from sklearn.datasets import load_iris
 from torch import nn
 
@@ -68,7 +68,11 @@ def iris(**changes):
 SCALES = {"rom_bytes": 16 * 1024, "ram_bytes": 1024, "flops": 1e4}  # so that no largest network is built
 small = iris()
 tight = iris(limits={"flops": 250})  # width 17 at most
-crashing = iris(build_model=crash_at_some_widths, scales=SCALES)
+EACH_REST_OF_3 = {
+    **SPACE,
+    "width": CategoricalDistribution([6, 7, 8]),
+}  # the first trials meet every category
+crashing = iris(build_model=crash_at_some_widths, space=EACH_REST_OF_3, scales=SCALES)
 full_disk = iris(quantize=fill_the_disk, scales=SCALES)
 measured = iris(
     objectives=("error", "energy", "ram_bytes"), limits={}, measure=energy, scales={"energy": 1e6}
