@@ -3,7 +3,7 @@
 Objectives of a deployment span 1e-2 (an error) to 1e9 (FLOPs), and sizes change by decades within one
 study. Each transformation is monotone, so fronts and limits keep their meaning:
 
-    objective, all values positive, largest > 20 x smallest:  log
+    objective, all values positive, spanning 20 to 1e6, less skewed for it:  log
     constraint, largest |v| > 30 x median |v|:  sign(v) log(1 + |v| / median|v|), which keeps 0 at 0
     then: subtract the mean, divide by the standard deviation
 """
@@ -16,6 +16,8 @@ import numpy.typing as npt
 Matrix = npt.NDArray[np.float64]
 
 LOG_RATIO = 20.0  # below a factor of 20 a logarithm changes the shape too little to matter
+# No size spans more; what does has a zero somewhere, met but for rounding, and its logarithm is one long tail.
+LARGEST_LOG_RATIO = 1e6
 TAIL_RATIO = (
     30.0  # far violations are tamed; without a tail the bend at 0 would only make the model's work harder
 )
@@ -79,8 +81,10 @@ def standardise(values: Matrix, violations: Matrix) -> Outcomes:
         values: Objective values, n x m, finite, minimised.
         violations: Constraint violations, n x c, finite, kept at <= 0.
     """
-    logarithmic = (values > 0).all(axis=0) & (values.max(axis=0) > LOG_RATIO * values.min(axis=0))
-    logged = np.log(np.where(logarithmic, values, 1.0))
+    smallest, largest = values.min(axis=0), values.max(axis=0)
+    spanning = (largest > LOG_RATIO * smallest) & (largest < LARGEST_LOG_RATIO * smallest)
+    logged = np.log(np.where(spanning & (smallest > 0), values, 1.0))
+    logarithmic = spanning & (smallest > 0) & (_skewness(logged) < _skewness(values))
     raw = np.concatenate([np.where(logarithmic, logged, values), _tamed(violations)], axis=1)
     means = raw.mean(axis=0)
     deviations = raw.std(axis=0)
@@ -88,6 +92,14 @@ def standardise(values: Matrix, violations: Matrix) -> Outcomes:
     constant = deviations <= 1e-12 * np.maximum(1.0, np.abs(means))
     scales = np.where(constant, 1.0, deviations)
     return Outcomes(targets=(raw - means) / scales, logarithmic=logarithmic, means=means, scales=scales)
+
+
+def _skewness(values: Matrix) -> Matrix:
+    """Return the absolute skewness of each column; 0 for a constant one."""
+    centred = values - values.mean(axis=0)
+    spread = np.sqrt(np.square(centred).mean(axis=0))
+    scaled = centred / np.where(spread > 0, spread, 1.0)
+    return np.asarray(np.abs((scaled**3).mean(axis=0)))
 
 
 def _tamed(violations: Matrix) -> Matrix:
