@@ -5,9 +5,10 @@ import sys
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from torch.utils.file_baton import FileBaton
 
 from tinypareto.errors import ConfigError
-from tinypareto.peers.qnehvi import suggest_qnehvi
+from tinypareto.peers.qnehvi import compiled_kernel, suggest_qnehvi
 from tinypareto.peers.qparego import suggest_qparego
 from tinypareto.samplers import make_sampler
 from tinypareto.search.history import History
@@ -107,6 +108,16 @@ def test_one_objective_is_refused_by_qnehvi_with_the_name_of_another():
     points = np.random.default_rng(0).random((10, 2))
     with pytest.raises(ConfigError, match="use qparego"):
         suggest_qnehvi(SQUARE, history_of(points, points[:, :1]), NOTHING, seed=0, trial_number=10)
+
+
+def test_kernel_that_a_killed_process_was_compiling_is_not_waited_for(tmp_path):
+    mark = tmp_path / "logei_fused_ext" / "lock"
+    mark.parent.mkdir()
+    assert FileBaton(str(mark)).try_acquire()
+    with compiled_kernel(tmp_path):
+        again = FileBaton(str(mark))
+        assert again.try_acquire()
+        again.release()
 
 
 def test_missing_extra_is_one_line_that_names_it(monkeypatch):
