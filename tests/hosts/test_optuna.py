@@ -1,3 +1,4 @@
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -5,7 +6,9 @@ from optuna.trial import Trial, TrialState
 
 from tinypareto import ARSSampler
 from tinypareto.errors import ConfigError, SpaceError
-from tinypareto.hosts.optuna import read_suggestion
+from tinypareto.hosts.optuna import PureSampler, read_suggestion
+from tinypareto.search.config import SearchConfig
+from tinypareto.search.suggest import suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SPACE = {
@@ -100,15 +103,77 @@ def test_reasons_are_stored_with_the_trial():
     assert read_suggestion(study.trials[0])["origin"] == "latin hypercube"
 
 
-def test_conditional_parameters_are_sampled():
-    study = optuna.create_study(directions=["minimize"], sampler=sampler(search_space=None))
+def branching(trial):
+    """Lowest, -1, in the second branch at y = 0.7, which the first one lacks."""
+    if trial.suggest_categorical("branch", ["a", "b"]) == "a":
+        return trial.suggest_float("x", 0, 1) ** 2
+    return 10 * (trial.suggest_float("y", 0, 1) - 0.7) ** 2 - 1
+
+
+@pytest.mark.parametrize("preset", ["default", "poster"])
+def test_conditional_parameters_are_learnt(preset):
+    """Five random values of y would come this near in one study of 30."""
+    for seed in range(3):
+        study = optuna.create_study(sampler=ARSSampler(seed=seed, preset=preset))
+        study.optimize(branching, n_trials=25)
+        assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
+        assert study.best_value < -0.999
+
+
+def test_trial_that_lacked_a_parameter_counts_as_if_it_was_in_the_middle():
+    given = {}
+
+    def remember(space, history, pending, **settings):
+        given.update(space=space, history=history)
+        return suggest(space, history, pending, **settings, config=SearchConfig.preset("poster"))
+
+    study = optuna.create_study(sampler=PureSampler(remember, seed=0))
+    study.enqueue_trial({"branch": "a", "x": 0.25})
+    study.enqueue_trial({"branch": "b", "y": 1.0})
+    study.optimize(branching, n_trials=3)
+    space, points = given["space"], given["history"].points
+    assert space.names == ("branch", "x", "y")
+    assert [space.decode(point) for point in points] == [
+        {"branch": "a", "x": 0.25, "y": 0.5},
+        {"branch": "b", "x": 0.5, "y": 1.0},
+    ]
+
+
+def test_widened_range_is_searched_and_what_lies_outside_a_narrowed_one_is_left_out():
+    study = optuna.create_study(sampler=ARSSampler(seed=0, n_startup_trials=4))
+    for low, high in ((0, 1), (0, 4), (2, 4)):
+        study.optimize(lambda t: (t.suggest_float("x", low, high) - 3) ** 2, n_trials=6)  # noqa: B023
+        assert all(low <= trial.params["x"] <= high for trial in study.trials[-6:])
+    assert study.best_value < 1e-3
+
+
+def test_threads_share_a_sampler():
+    study = new_study(preset="default")
 
     def objective(trial):
-        x = trial.suggest_float("x", 0, 1)
-        return x + (trial.suggest_float("y", 0, 1) if x > 0.5 else 0)
+        parameters = {name: trial._suggest(name, kind) for name, kind in SPACE.items()}
+        return objectives(parameters)
 
-    study.optimize(objective, n_trials=12)
-    assert all(trial.state == TrialState.COMPLETE for trial in study.trials)
+    study.optimize(objective, n_trials=16, n_jobs=4)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 16
+
+
+@pytest.mark.parametrize("preset", ["default", "poster"])
+def test_batch_is_spread_over_different_gains(preset):
+    """Of a front along x, asked five times before an answer, no two points lie together."""
+    space = {"x": FloatDistribution(0.0, 1.0)}
+    study = optuna.create_study(
+        directions=["minimize", "minimize"],
+        sampler=ARSSampler(seed=0, preset=preset, search_space=space, n_startup_trials=5),
+    )
+    for _ in range(5):
+        trial = study.ask(space)
+        study.tell(trial, [trial.params["x"] ** 2, (1 - trial.params["x"]) ** 2])
+    known = [trial.params["x"] for trial in study.trials]
+    batch = sorted(study.ask(space).params["x"] for _ in range(5))
+    assert np.diff(batch).min() > 0.01
+    assert not set(batch) & set(known)
 
 
 def test_wrong_settings_are_rejected():

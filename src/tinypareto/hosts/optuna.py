@@ -14,6 +14,7 @@ Two things are written to a trial's system attributes, as JSON in pieces that fi
 
 import dataclasses
 import json
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.search_space import intersection_search_space
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -38,6 +38,8 @@ Matrix = npt.NDArray[np.float64]
 PARAMETERS_KEY = "tinypareto:parameters"
 SUGGESTION_KEY = "tinypareto:suggestion"
 ATTRIBUTE_LENGTH = 2045  # what an Optuna RDB storage keeps of one attribute
+# Threads that suggested side by side would not see each other's points; one core does the work anyway.
+ONE_AT_A_TIME = threading.Lock()
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -63,8 +65,9 @@ class PureSampler(BaseSampler):
     Args:
         suggest: From space, history, pending points, seed and trial number to a `Suggestion`.
         seed: Of everything random, at least 0. None draws a seed, which ``seed`` tells.
-        search_space: Parameters and distributions, if known beforehand; else those that all completed
-            trials have in common.
+        search_space: Parameters and distributions, if known beforehand; else those that completed trials
+            had, each as the newest trial had it. A trial that lacked some of them (conditional parameters)
+            counts as if they had been in the middle of their ranges.
         reference_point: Is handed on, turned like the objectives, to a suggest function that takes one.
 
     Raises:
@@ -92,10 +95,12 @@ class PureSampler(BaseSampler):
         """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the given space or, without one, what all completed trials have in common."""
+        """Return the given space or, without one, every parameter of a completed trial."""
         if self.search_space is not None:
             return dict(self.search_space)
-        return intersection_search_space(study.get_trials(deepcopy=False))
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        found = {name: kind for t in sorted(trials, key=_number) for name, kind in t.distributions.items()}
+        return {name: found[name] for name in sorted(found)}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -103,14 +108,22 @@ class PureSampler(BaseSampler):
         """Return the suggestion for one trial; the one already published if the trial is taken up again."""
         if not search_space:
             return {}
-        space = Space(search_space)
         published = _published(trial, search_space)
-        if space.contains(published):
+        if Space(search_space).contains(published):
             return published
+        with ONE_AT_A_TIME:
+            suggestion = self._suggestion(study, trial, search_space)
+            _publish(study, trial, search_space, suggestion)
+        return suggestion.parameters
+
+    def _suggestion(
+        self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
+    ) -> Suggestion:
+        space = Space(search_space)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         signs = _signs(study.directions)
         turned = {} if self.reference_point is None else {"reference": _turned(self.reference_point, signs)}
-        suggestion = self._suggest(
+        return self._suggest(
             space,
             _history(space, search_space, others, signs),
             _pending(space, search_space, others),
@@ -118,8 +131,6 @@ class PureSampler(BaseSampler):
             trial_number=trial.number,
             **turned,
         )
-        _publish(study, trial, search_space, suggestion)
-        return suggestion.parameters
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -134,8 +145,8 @@ class ARSSampler(PureSampler):
     """Multi-objective Bayesian optimisation whose acquisition is maximised by policies trained with ARS.
 
     The first trials follow a Latin hypercube. Without ``search_space`` the sampler learns the space from
-    finished trials, so the very first one is random; with it the hypercube begins at trial 0. Parameters
-    outside the known space (conditional ones, changed ranges) are drawn at random.
+    finished trials, so the very first one is random; with it the hypercube begins at trial 0. A parameter that no
+    finished trial had is drawn at random, and so is one whose range was changed if the suggestion lies outside.
 
     Args:
         seed: Of everything random, at least 0. Two studies with the same seed and the same objective get
@@ -195,7 +206,9 @@ def _history(
     signs: Matrix,
 ) -> History:
     finished = [t for t in trials if t.state in FINISHED]
-    known = [(t, _parameters(t, search_space)) for t in finished]
+    middle = space.decode(np.full(space.n_columns, 0.5))
+    absent = {t.number: middle if t.state == TrialState.COMPLETE else {} for t in finished}
+    known = [(t, {**absent[t.number], **_parameters(t, search_space)}) for t in finished]
     usable = [(t, p) for t, p in known if space.contains(p)]
     keys = sorted({key for t, _ in usable if t.state == TrialState.COMPLETE for key in t.constraints})
     failed = np.full(len(signs), np.nan)
@@ -208,6 +221,10 @@ def _history(
         values=np.array(values).reshape(-1, len(signs)),
         violations=np.array(violations, dtype=np.float64).reshape(len(usable), len(keys)),
     )
+
+
+def _number(trial: FrozenTrial) -> int:
+    return trial.number
 
 
 def _pending(
