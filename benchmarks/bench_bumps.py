@@ -152,7 +152,7 @@ def surrogate_of(
         model, outcomes.targets, outcomes.limits, feasible, n_samples=POSTER.n_samples, rng=rng
     )
     starts = starting_points(known.points, known.values, known.violations, POSTER.n_policies, rng)
-    walks = trained_paths(SPACE, starts, reward, POSTER, rng)
+    walks = trained_paths(SPACE, torch.from_numpy(starts), reward, POSTER, rng)
     return real.ravel(), reward(torch.from_numpy(grid / EDGE)).numpy(), walks
 
 

@@ -190,6 +190,11 @@ class Space:
         return self._columns[-1].stop
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether every point of the cube stands for parameter values, so that rounding changes nothing."""
+        return all(axis.n_levels is None for axis in self._axes if axis.n_columns)
+
+    @property
     def n_free(self) -> int:
         """The number p of parameters with more than one possible value."""
         return len(self._free)

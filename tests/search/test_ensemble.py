@@ -21,7 +21,7 @@ def hill(points):
 
 
 def paths(config, reward=hill, seed=0):
-    return trained_paths(SPACE, STARTS, reward, config, np.random.default_rng(seed))
+    return trained_paths(SPACE, torch.from_numpy(STARTS), reward, config, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(("config", "length"), [(DEFAULT, 1 + 3 * (4 + 1)), (POSTER, 1 + 4)])
@@ -54,10 +54,10 @@ def test_remembered_point_is_never_worse_than_start_and_walk():
 
 
 def test_policies_do_not_influence_each_other():
-    alone = trained_paths(SPACE, STARTS[:1], hill, POSTER, np.random.default_rng(0))
+    alone = trained_paths(SPACE, torch.from_numpy(STARTS[:1]), hill, POSTER, np.random.default_rng(0))
     rewards = trained_paths(
         SPACE,
-        STARTS[[0, 0]],
+        torch.from_numpy(STARTS[[0, 0]]),
         lambda x: hill(x) * torch.linspace(1, 1, len(x)),
         POSTER,
         np.random.default_rng(0),

@@ -6,7 +6,7 @@ import torch
 
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.gaussian_process import Hyperparameters, condition
-from tinypareto.search.hypervolume_reward import LARGEST_FRONT, hypervolume_reward, worthwhile
+from tinypareto.search.hypervolume_reward import LARGEST_FRONT, hypervolume_reward, moderate, worthwhile
 from tinypareto.search.rewards import Feasibility
 
 NONE = torch.empty(0, dtype=torch.float64)
@@ -25,11 +25,13 @@ def model_of(outputs, seed=0):
     return condition(points, torch.from_numpy(outputs), torch.zeros(1, dtype=torch.int64), kernel)
 
 
-def reward_for(outputs, m, limits=(), reference=None, predicted=None):
+def reward_for(outputs, m, limits=(), reference=None, predicted=None, narrow=False):
     feasibility = Feasibility(model=model_of(outputs), limits=torch.tensor(limits, dtype=torch.float64))
     none = np.empty((0, m))
     given = None if reference is None else np.array(reference)
-    return hypervolume_reward(feasibility, outputs[:, :m], none if predicted is None else predicted, given)
+    front = none if predicted is None else predicted
+    rng = np.random.default_rng(0)
+    return hypervolume_reward(feasibility, outputs[:, :m], front, given, narrow=narrow, rng=rng)
 
 
 def observations(n, m, seed=0):
@@ -93,6 +95,8 @@ def test_constraint_multiplies_the_gain_by_its_probability():
         values[:, :2],
         np.empty((0, 2)),
         np.array([2.0, 2.0]),
+        narrow=False,
+        rng=np.random.default_rng(0),
     )
     mean, std = bound.feasibility.model.predict(queries)
     expected = free(queries) + torch.special.log_ndtr((0.2 - mean[2]) / std[2])
@@ -116,6 +120,21 @@ def test_end_of_the_front_that_wins_next_to_nothing_is_no_end():
     steep = np.array([[0.0, 1.0], [0.05, 0.0], [0.5, -1.0]])  # wins half of the range
     np.testing.assert_array_equal(worthwhile(steep), steep)
     np.testing.assert_array_equal(worthwhile(line[:1]), line[:1])
+
+
+def test_narrow_reference_point_lies_near_where_objectives_are_exchanged_at_moderate_rates():
+    """Winning a twentieth of one objective's range for the other's whole range is too dear, a third is not."""
+    knee = np.stack([np.linspace(0, 1, 11), np.linspace(1, 0, 11) ** 2], axis=1)
+    far, near = np.array([[20.0, -0.05]]), np.array([[5.0, -0.5]])
+    rng = np.random.default_rng(0)
+    assert moderate(np.concatenate([knee, far]), rng).max(axis=0)[0] <= 1.0
+    assert moderate(np.concatenate([knee, near]), rng).max(axis=0)[0] == 5.0
+    values = np.concatenate([knee, far])
+    wide, narrow = reward_for(values, 2), reward_for(values, 2, narrow=True)
+    assert len(wide.regions) == 2
+    assert [float(region.edges[0][-1]) for region in wide.regions] == pytest.approx([22.0, 40.0])
+    (region,) = narrow.regions
+    assert 0.9 < float(region.edges[0][-1]) < 1.2
 
 
 def test_given_reference_point_replaces_the_rule_objective_by_objective():

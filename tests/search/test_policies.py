@@ -38,5 +38,5 @@ def test_walks_stay_in_the_cube_and_within_reach():
 
 def test_untrained_policies_stay_where_they_are():
     starts = torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    path = roll_out(SHAPE, initial_weights(SHAPE, 5, np.random.default_rng(0)), starts)
+    path = roll_out(SHAPE, initial_weights(SHAPE, starts, np.random.default_rng(0)), starts)
     assert torch.equal(path, starts[:, None].expand_as(path))

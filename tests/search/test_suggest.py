@@ -163,6 +163,39 @@ def test_degenerate_histories_get_a_sound_suggestion(known, preset):
     assert np.isfinite(suggestion.point).all()
 
 
+@both_presets
+def test_parameters_with_one_possible_value_are_left_alone(preset):
+    space = Space({
+        "x": FloatDistribution(0.0, 1.0),
+        "y": FloatDistribution(2.0, 2.0),
+        "k": IntDistribution(7, 7),
+    })
+    suggestion = ask(history(space), space=space, preset=preset)
+    assert suggestion.parameters == {"x": suggestion.parameters["x"], "y": 2.0, "k": 7}
+    fixed = Space({"y": FloatDistribution(2.0, 2.0)})
+    nothing = History(
+        numbers=np.arange(3), points=np.empty((3, 0)), values=np.ones((3, 2)), violations=np.empty((3, 0))
+    )
+    assert ask(nothing, space=fixed, preset=preset).parameters == {"y": 2.0}
+
+
+def test_more_objectives_than_hypervolumes_bear_are_refused_with_a_remedy():
+    with pytest.raises(ConfigError, match=r"use preset=.poster."):
+        ask(history(m=7, c=0), preset="default")
+    assert SPACE.contains(ask(history(m=7, c=0), preset="poster").parameters)
+
+
+def test_noise_is_inferred_and_lucky_values_do_not_draw_the_search():
+    """A noisy parabola: what is asked lies near its lowest point, not at the luckiest observation."""
+    space = Space({"x": FloatDistribution(0.0, 1.0)})
+    rng = np.random.default_rng(0)
+    points = rng.random((60, 1))
+    values = (points - 0.3) ** 2 + 0.05 * rng.standard_normal((60, 1))
+    known = History(numbers=np.arange(60), points=points, values=values, violations=np.empty((60, 0)))
+    asked = [ask(known, space=space, number=number, preset="default").point[0] for number in range(60, 66)]
+    assert abs(np.mean(asked) - 0.3) < 0.1
+
+
 def test_points_of_another_space_are_rejected():
     with pytest.raises(ShapeError, match="encode parameters with the same space"):
         ask(history(), pending=np.zeros((1, 9)))

@@ -139,7 +139,7 @@ def _climb(
         return path.reshape(n_policies, -1, shape.n_columns), found.reshape(n_policies, batch, -1)
 
     n_policies = len(starts)
-    weights = initial_weights(shape, n_policies, rng)
+    weights = initial_weights(shape, starts, rng)
     weights = train(weights, lambda probes: walk(probes)[1].amax(-1), config, rng)
     path, found = walk(weights[:, None, :])
     path = torch.cat([starts[:, None, :], path], dim=1)

@@ -157,10 +157,11 @@ class ARSSampler(PureSampler):
         reference_point: What bounds the hypervolume that is sought, one value for each objective in the study's
             units and directions; infinite for an objective without. None: it is inferred.
         config: Settings that replace the preset's.
+        device: Where suggestions are computed, "cpu" or "cuda".
 
     Raises:
         ConfigError: If the preset does not exist or a setting is out of range, or, in the first trial, if
-            the reference point has not one value for each objective.
+            the reference point has not one value for each objective or PyTorch does not have the device.
         SpaceError: If ``search_space`` is empty.
 
     Example:
@@ -181,11 +182,14 @@ class ARSSampler(PureSampler):
         n_startup_trials: int | None = None,
         reference_point: Sequence[float] | None = None,
         config: SearchConfig | None = None,
+        device: str = "cpu",
     ) -> None:
         self.config = SearchConfig.preset(preset) if config is None else config
         if n_startup_trials is not None:
             self.config = dataclasses.replace(self.config, n_startup=n_startup_trials)
-        super().__init__(partial(suggest, config=self.config), seed, search_space, reference_point)
+        super().__init__(
+            partial(suggest, config=self.config, device=device), seed, search_space, reference_point
+        )
 
 
 def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:

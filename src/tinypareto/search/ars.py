@@ -70,7 +70,7 @@ def train(
     n_policies, n_weights = weights.shape
     for _ in range(config.n_steps):
         drawn = rng.standard_normal((n_policies, config.n_directions, n_weights))
-        directions = torch.from_numpy(drawn)  # L x N x w
+        directions = torch.from_numpy(drawn).to(weights.device)  # L x N x w
         centre = weights[:, None, :]
         probes = torch.cat([centre + config.probe * directions, centre - config.probe * directions], dim=1)
         rewards = reward(probes)  # L x 2N, the positive probes first

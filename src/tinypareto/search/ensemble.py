@@ -21,7 +21,7 @@ Reward = Callable[[Tensor], Tensor]  # points q x d to rewards q; larger is bett
 
 
 def trained_paths(
-    space: Space, starts: Matrix, reward: Reward, config: SearchConfig, rng: np.random.Generator
+    space: Space, starts: Tensor, reward: Reward, config: SearchConfig, rng: np.random.Generator
 ) -> Matrix:
     """Return where the trained policies went, L x p x d, starts first, not rounded.
 
@@ -30,25 +30,25 @@ def trained_paths(
 
     Args:
         space: A point's reward is that of the parameter values nearest to it.
-        starts: Where the policies begin, L x d.
+        starts: Where the policies begin, L x d; they are trained where this tensor lives.
         reward: What a point is worth.
         config: Settings.
         rng: Source of randomness.
     """
-    points = torch.from_numpy(starts)
+    points = starts
     paths = [points[:, None, :]]
     for reach in config.reaches:
         shape = PolicyShape(
             n_columns=space.n_columns, n_hidden=config.n_hidden, reach=reach, horizon=config.horizon
         )
         stage = _Stage(space, reward, shape, points, remember=config.remember)
-        weights = train(initial_weights(shape, len(points), rng), stage.score, config.ars, rng)
+        weights = train(initial_weights(shape, points, rng), stage.score, config.ars, rng)
         paths.append(roll_out(shape, weights, points))
         if config.remember:
             stage.score(weights[:, None, :])
             points = stage.best_points
             paths.append(points[:, None, :])
-    return torch.cat(paths, dim=1).numpy()
+    return torch.cat(paths, dim=1).cpu().numpy()
 
 
 class _Stage:
@@ -74,11 +74,14 @@ class _Stage:
         return values.amax(-1)
 
     def _rewards(self, points: Tensor) -> Tensor:
-        return self.reward(torch.from_numpy(self.space.round_points(points.numpy())))
+        if self.space.is_continuous:  # a walk never leaves the cube
+            return self.reward(points)
+        rounded = torch.from_numpy(self.space.round_points(points.cpu().numpy()))
+        return self.reward(rounded.to(points.device))
 
     def _note(self, points: Tensor, values: Tensor) -> None:
         best, place = values.max(dim=1)
         better = best > self.best_values
-        found = points[torch.arange(len(points)), place]
+        found = points[torch.arange(len(points), device=points.device), place]
         self.best_points = torch.where(better[:, None], found, self.best_points)
         self.best_values = torch.where(better, best, self.best_values)

@@ -15,6 +15,8 @@ parameter share theirs), and mean 0. Hyperparameters are found in marginal_likel
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -52,6 +54,10 @@ class GaussianProcesses:
     hyperparameters: Hyperparameters
     root: Tensor  # k x n x n
     alpha: Tensor  # k x n
+
+    def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        """Return an array as a tensor where this model lives."""
+        return torch.from_numpy(values).to(self.points.device)
 
     def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each k x q, of the noise-free outputs at points q x d."""
@@ -100,7 +106,7 @@ def condition(
 
 def factor(covariance: Tensor, targets: Tensor, scales: Hyperparameters) -> tuple[Tensor, Tensor, Tensor]:
     """Return inverse Cholesky factors B x n x n, alpha B x n and log det(K) B; jitter rises as needed."""
-    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype)
+    identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     noisy = covariance + scales.noises[:, None, None] * identity
     lower, failed = torch.linalg.cholesky_ex(noisy)
     for jitter in JITTERS[1:]:
@@ -119,7 +125,8 @@ def factor(covariance: Tensor, targets: Tensor, scales: Hyperparameters) -> tupl
 def squared_distances(points: Tensor, groups: Tensor) -> Tensor:
     """Return n^2 x p: for each pair of points the squared distance along each parameter's columns."""
     squared = (points[:, None, :] - points[None, :, :]).square()  # n x n x d
-    result = torch.zeros(*squared.shape[:2], int(groups.max()) + 1, dtype=points.dtype)
+    shape = (*squared.shape[:2], int(groups.max()) + 1)
+    result = torch.zeros(shape, dtype=points.dtype, device=points.device)
     return result.index_add(2, groups, squared).reshape(-1, result.shape[2])
 
 

@@ -7,10 +7,12 @@
 
 Which hypervolume a front is judged by depends on the reference point R, and that decides where the search goes:
 near the observed front's nadir it never leaves the middle of the front, far away it sees nothing but the
-front's ends. So the gain, as a share of the hypervolume so far, is averaged over two: a tenth of the front's
-range and the whole of it beyond the nadir of the front that was observed or is predicted. Ends of the front that
-win next to nothing for a large loss do not count for nadir and range: on many problems they lie far out.
-A reference point that the user gives replaces both.
+front's ends. So suggestions take turns. A wide one averages the gain, as a share of the hypervolume so far, over two
+points: a tenth of the front's range and the whole of it beyond the nadir of the front that was observed or
+is predicted. Ends of the front that win next to nothing for a large loss do not count for nadir and range: on many
+problems they lie far out. A narrow one has a single point, near the nadir of those parts of the front alone where
+objectives are exchanged at moderate rates; it makes the middle good where the wide one is lost in the ends, which
+are most of the front with four objectives. A reference point that the user gives replaces all of them.
 """
 
 import math
@@ -23,7 +25,8 @@ from torch import Tensor
 
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.boxes import nondominated_boxes
-from tinypareto.search.rewards import Feasibility
+from tinypareto.search.gaussian_process import GaussianProcesses
+from tinypareto.search.rewards import Feasibility, chebyshev
 
 Matrix = npt.NDArray[np.float64]
 
@@ -32,9 +35,12 @@ LITTLE, MUCH = (
     0.01,
     0.1,
 )  # shares of the range: an end that wins at most the first for at least the second is no end
+WORST_RATE = 5.0  # ranges of one objective paid for one range of another, in a narrow suggestion
+N_WEIGHTS = 64  # for each objective, to find such points
 # Boxes grow with a power of the front, and time with the boxes: beyond these sizes an evenly spread part of the
 # front stands for it, and the improvement is approximate.
 LARGEST_FRONT = {1: 1, 2: 1000, 3: 200, 4: 80, 5: 25, 6: 14}
+MOST_OBJECTIVES = max(LARGEST_FRONT)
 BOXES_AT_ONCE = 4096  # bounds the memory of one evaluation
 
 
@@ -75,7 +81,13 @@ class HypervolumeImprovement:
 
 
 def hypervolume_reward(
-    feasibility: Feasibility, values: Matrix, predicted: Matrix, reference: Matrix | None
+    feasibility: Feasibility,
+    values: Matrix,
+    predicted: Matrix,
+    reference: Matrix | None,
+    *,
+    narrow: bool,
+    rng: np.random.Generator,
 ) -> HypervolumeImprovement:
     """Return the reward of one suggestion.
 
@@ -84,17 +96,21 @@ def hypervolume_reward(
         values: Standardised objectives of the feasible observations, n x m with n >= 1.
         predicted: Front that the surrogate predicts, f x m; f may be 0.
         reference: Standardised reference point given by the user, m; infinite where none was given. None for none.
+        narrow: Whether only those parts of the front count that exchange objectives at moderate rates.
+        rng: Source of the weights that find these.
     """
     front = values[feasible_front(values)]
     everything = np.concatenate([front, predicted])
     reach = worthwhile(everything[feasible_front(everything)])
+    if narrow:
+        reach = moderate(reach, rng)
     lowest, nadir = reach.min(axis=0), reach.max(axis=0)
-    corners = [nadir + margin * _span(lowest, nadir) for margin in MARGINS]
+    corners = [nadir + margin * _span(lowest, nadir) for margin in (MARGINS[:1] if narrow else MARGINS)]
     if reference is not None:
         corners = [np.where(np.isfinite(reference), reference, corner) for corner in corners]
         if np.isfinite(reference).all():
             corners = corners[:1]
-    regions = tuple(_region(front, corner, lowest) for corner in corners)
+    regions = tuple(_region(front, corner, lowest, feasibility.model) for corner in corners)
     return HypervolumeImprovement(feasibility=feasibility, regions=regions)
 
 
@@ -108,7 +124,20 @@ def worthwhile(front: Matrix) -> Matrix:
     return front
 
 
-def _region(front: Matrix, corner: Matrix, lowest: Matrix) -> Region:
+def moderate(front: Matrix, rng: np.random.Generator) -> Matrix:
+    """Return the points of the front, f x m, that minimise a Chebyshev value whose weights differ by at most 5."""
+    m = front.shape[1]
+    weights = rng.dirichlet(np.ones(m), size=N_WEIGHTS * m).clip(1.0 / WORST_RATE)
+    chosen = front
+    for _ in range(3):  # weights mean another thing as the ranges shrink
+        low, high = chosen.min(axis=0), chosen.max(axis=0)
+        scaled = torch.from_numpy((front - low) / _span(low, high))
+        best = chebyshev(scaled[:, None, :], torch.from_numpy(weights)).argmin(0).numpy()
+        chosen = front[np.unique(best)]
+    return chosen
+
+
+def _region(front: Matrix, corner: Matrix, lowest: Matrix, model: GaussianProcesses) -> Region:
     inside = front[(front < corner).all(axis=1)]
     volume = hypervolume(inside, corner) if len(inside) else 0.0
     whole = float(np.prod(_span(lowest, corner)))
@@ -118,25 +147,25 @@ def _region(front: Matrix, corner: Matrix, lowest: Matrix) -> Region:
         for low, high in zip(lower.T, upper.T, strict=True)
     )
     return Region(
-        edges=tuple(torch.from_numpy(values) for values in edges),
-        lower=_indices(edges, lower),
-        upper=_indices(edges, upper),
+        edges=tuple(model.tensor(values) for values in edges),
+        lower=model.tensor(_indices(edges, lower)),
+        upper=model.tensor(_indices(edges, upper)),
         log_volume=math.log(max(volume, 1e-3 * whole)),
     )
 
 
-def _indices(edges: tuple[Matrix, ...], corners: Matrix) -> Tensor:
+def _indices(edges: tuple[Matrix, ...], corners: Matrix) -> npt.NDArray[np.int64]:
     """Return the places of corners, b x m, in (-inf, *edges), m x b."""
     rows = [
         np.where(np.isfinite(column), np.searchsorted(values, column) + 1, 0)
         for values, column in zip(edges, corners.T, strict=True)
     ]
-    return torch.from_numpy(np.array(rows))
+    return np.array(rows)
 
 
 def _thinned(front: Matrix) -> Matrix:
     """Return the front or, if it is large, points of it that lie far from each other, its ends first."""
-    most = LARGEST_FRONT.get(front.shape[1], 10)
+    most = LARGEST_FRONT[front.shape[1]]
     if len(front) <= most:
         return front
     scaled = (front - front.min(axis=0)) / _span(front.min(axis=0), front.max(axis=0))

@@ -51,7 +51,9 @@ def fit(
     """
     check_observations(points, outputs, groups)
     n = len(points)
-    chosen = torch.linspace(0, n - 1, min(n, MOST_POINTS), dtype=points.dtype).round().long()
+    chosen = (
+        torch.linspace(0, n - 1, min(n, MOST_POINTS), dtype=points.dtype, device=points.device).round().long()
+    )
     found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel, max_iterations)
     return condition(points, outputs, groups, found)
 
@@ -62,15 +64,15 @@ def _maximise(
     n_parameters, k = int(groups.max()) + 1, outputs.shape[1]
     distances = squared_distances(points, groups)
     starts = _starts(n_parameters, k)  # B x (p + 2)
-    smooth = torch.zeros(len(starts), dtype=torch.bool)
+    smooth = torch.zeros(len(starts), dtype=torch.bool, device=points.device)
     if choose_kernel:
         starts, smooth = np.concatenate([starts, starts]), torch.cat([smooth, ~smooth])
     targets = outputs.T.repeat(len(starts) // k, 1)  # B x n
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        theta = torch.from_numpy(flat.reshape(len(starts), -1))
+        theta = torch.from_numpy(flat.reshape(len(starts), -1)).to(points.device)
         values, gradient = negative_log_posterior(theta, distances, targets, smooth)
-        return float(values.sum()), gradient.numpy().ravel()
+        return float(values.sum()), gradient.cpu().numpy().ravel()
 
     bounds = [LENGTHSCALE_BOUNDS] * n_parameters + [VARIANCE_BOUNDS, NOISE_BOUNDS]
     log_bounds = [(math.log(low), math.log(high)) for low, high in bounds] * len(starts)
@@ -78,9 +80,9 @@ def _maximise(
         loss, starts.ravel(), jac=True, method="L-BFGS-B", bounds=log_bounds,
         options={"maxiter": max_iterations, "maxcor": 20},
     )  # fmt: skip
-    theta = torch.from_numpy(end.x.reshape(len(starts), -1))
+    theta = torch.from_numpy(end.x.reshape(len(starts), -1)).to(points.device)
     losses = negative_log_posterior(theta, distances, targets, smooth)[0].reshape(-1, k)
-    winner, column = losses.argmin(0), torch.arange(k)
+    winner, column = losses.argmin(0), torch.arange(k, device=points.device)
     best = theta.reshape(-1, k, n_parameters + 2)[winner, column].exp()
     return Hyperparameters(
         lengthscales=best[:, :-2],
@@ -131,8 +133,10 @@ def _negative_log_prior(theta: Tensor) -> tuple[Tensor, Tensor]:
         # dimensions" (2024). Noise: most outputs of a deployment (ROM, RAM, FLOPs) have none.
         [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, math.log(1e-4)],
         dtype=theta.dtype,
+        device=theta.device,
     )
-    width = torch.tensor([math.sqrt(3.0)] * n_parameters + [0.7, 2.5], dtype=theta.dtype)
+    spreads = [math.sqrt(3.0)] * n_parameters + [0.7, 2.5]
+    width = torch.tensor(spreads, dtype=theta.dtype, device=theta.device)
     z = (theta - location) / width
     # + theta: the density of l, not of log(l), whose mode is the smaller lengthscale.
     return (theta + 0.5 * z.square()).sum(-1), 1.0 + z / width

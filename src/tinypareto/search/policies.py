@@ -36,17 +36,17 @@ class PolicyShape:
         return self.n_hidden * (self.n_columns + 1) + self.n_columns * (self.n_hidden + 1)
 
 
-def initial_weights(shape: PolicyShape, n_policies: int, rng: np.random.Generator) -> Tensor:
-    """Return weights, L x n_weights, of policies that stay where they are.
+def initial_weights(shape: PolicyShape, starts: Tensor, rng: np.random.Generator) -> Tensor:
+    """Return weights, L x n_weights, of policies that stay where they start, L x d.
 
     The hidden layer is random, so that directions of the weights have different effects; the last layer
     is zero, so that no direction of the cube is favoured before training.
     """
-    fan_in = shape.n_columns + 1
+    n_policies, fan_in = len(starts), shape.n_columns + 1
     weights = np.zeros((n_policies, shape.n_weights))
     hidden = rng.standard_normal((n_policies, shape.n_hidden * fan_in))
     weights[:, : shape.n_hidden * fan_in] = hidden / np.sqrt(fan_in)
-    return torch.from_numpy(weights)
+    return torch.from_numpy(weights).to(starts.device)
 
 
 def roll_out(shape: PolicyShape, weights: Tensor, starts: Tensor) -> Tensor:

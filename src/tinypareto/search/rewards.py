@@ -42,7 +42,7 @@ class Feasibility:
         """Return the log-probability, q, for predictions k x q whose last c rows are the constraints."""
         c = len(self.limits)
         if c == 0:
-            return torch.zeros(mean.shape[1], dtype=mean.dtype)
+            return torch.zeros_like(mean[0])
         z = (self.limits[:, None] - mean[-c:]) / std[-c:]  # c x q
         log_probability: Tensor = torch.special.log_ndtr(z).sum(0)
         return log_probability
@@ -109,12 +109,12 @@ def poster_reward(
         rng: Source of randomness; the same number of draws is taken in every case.
     """
     m = targets.shape[1]
-    weights = torch.from_numpy(rng.dirichlet(np.ones(m)))
-    eps = torch.from_numpy(normal_samples(n_samples, m, rng))
-    feasibility = Feasibility(model=model, limits=torch.from_numpy(limits))
+    weights = model.tensor(rng.dirichlet(np.ones(m)))
+    eps = model.tensor(normal_samples(n_samples, m, rng))
+    feasibility = Feasibility(model=model, limits=model.tensor(limits))
     if not feasible.any():
         return feasibility
-    observed = torch.from_numpy(targets[feasible])
+    observed = model.tensor(targets[feasible])
     low, high = observed.amin(0), observed.amax(0)
     span = torch.where(high > low, high - low, torch.ones_like(low))
     best = float(chebyshev((observed - low) / span, weights).min())

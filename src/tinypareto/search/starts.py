@@ -4,10 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.cluster.vq import kmeans2
 from scipy.stats import qmc
-from torch import Tensor
 
 from tinypareto.front import feasible_rows, front_ranks
 from tinypareto.space import Space
@@ -70,14 +68,14 @@ def starting_points(
 def raw_starts(
     space: Space,
     candidates: Matrix,
-    reward: Callable[[Tensor], Tensor],
+    reward: Callable[[Matrix], Matrix],
     n_starts: int,
     rng: np.random.Generator,
 ) -> Matrix:
     """Return the best of candidates, q x d, and of random points that lie apart from each other, n_starts x d."""
     random = space.round_points(qmc.Sobol(space.n_columns, rng=rng).random(N_RANDOM))
     points = np.concatenate([candidates, random])
-    order = np.argsort(-reward(torch.from_numpy(points)).numpy(), kind="stable")
+    order = np.argsort(-reward(points), kind="stable")
     chosen = points[order[:1]]
     for row in order[1:]:
         if len(chosen) == n_starts:

@@ -8,21 +8,21 @@ The same history, pending points, settings, seed and trial number give the same 
 in another process too and in whatever order the trials are listed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from tinypareto.errors import ShapeError
+from tinypareto.errors import ConfigError, ShapeError
 from tinypareto.front import feasible_rows
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
 from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.gaussian_process import GaussianProcesses, condition
 from tinypareto.search.history import History, Suggestion
-from tinypareto.search.hypervolume_reward import HypervolumeImprovement, hypervolume_reward
+from tinypareto.search.hypervolume_reward import MOST_OBJECTIVES, HypervolumeImprovement, hypervolume_reward
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
 from tinypareto.search.rewards import Feasibility, poster_reward
@@ -32,6 +32,7 @@ from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
+Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
 Reward = PosterReward | HypervolumeImprovement
 
 
@@ -44,6 +45,7 @@ def suggest(
     seed: int,
     trial_number: int,
     reference: Matrix | None = None,
+    device: str = "cpu",
 ) -> Suggestion:
     """Return the point to evaluate next.
 
@@ -57,9 +59,11 @@ def suggest(
         trial_number: Of the trial that will evaluate the point, at least 0.
         reference: Point that bounds the hypervolume, m, in the history's units; infinite where an objective has
             none. None: it is inferred. The reward "chebyshev" needs none.
+        device: Where models and policies live, "cpu" or "cuda"; randomness is the same on both.
 
     Raises:
         ShapeError: If history or pending points do not have the space's number of columns.
+        ConfigError: If PyTorch does not have the device, or there are more than six objectives for hypervolumes.
     """
     for name, points in (("history.points", history.points), ("pending", pending)):
         if points.ndim != 2 or points.shape[1] != space.n_columns:
@@ -67,13 +71,19 @@ def suggest(
                 f"{name} must be n x {space.n_columns} for this space, got {points.shape}; "
                 "encode parameters with the same space."
             )
+    _check_device(device)
+    if config.reward == "hypervolume" and history.values.shape[1] > MOST_OBJECTIVES:
+        raise ConfigError(
+            f"Hypervolumes of {history.values.shape[1]} objectives take too long, {MOST_OBJECTIVES} are the most; "
+            'use preset="poster", or make constraints of some objectives.'
+        )
     usable = history.usable()
     seen = np.concatenate([history.points, pending])
     if trial_number < config.startup_trials(space) or len(usable.numbers) == 0 or space.n_columns == 0:
         return _from_design(space, usable, seen, config, seed, trial_number)
     with _one_core():
         rng = _stream(seed, trial_number)
-        return _from_policies(space, usable, pending, seen, reference, config, rng)
+        return _from_policies(space, usable, pending, seen, reference, config, rng, device, trial_number)
 
 
 def _from_design(
@@ -103,32 +113,40 @@ def _from_policies(
     reference: Matrix | None,
     config: SearchConfig,
     rng: np.random.Generator,
+    device: str,
+    trial_number: int,
 ) -> Suggestion:
     outcomes = standardise(usable.values, usable.violations)
-    model = _model(space, usable, pending, outcomes, config)
-    reward, candidates = _reward(space, usable, model, outcomes, reference, config, rng)
+    model = _model(space, usable, pending, outcomes, config, device)
+    narrow = config.narrow_every > 0 and trial_number % config.narrow_every == 0
+    reward, candidates = _reward(space, usable, model, outcomes, reference, config, rng, narrow=narrow)
+
+    def worth(points: Matrix) -> Matrix:
+        return np.asarray(reward(model.tensor(points)).cpu().numpy())
+
     starts = starting_points(
         usable.points, usable.values, usable.violations, config.n_policies - config.n_raw_starts, rng
     )
     if config.n_raw_starts:
-        starts = np.concatenate([starts, raw_starts(space, candidates, reward, config.n_raw_starts, rng)])
-    paths = trained_paths(space, starts, reward, config, rng)
-    policy, point = _best_new_point(space, paths, reward, seen)
+        starts = np.concatenate([starts, raw_starts(space, candidates, worth, config.n_raw_starts, rng)])
+    paths = trained_paths(space, model.tensor(starts), reward, config, rng)
+    policy, point = _best_new_point(space, paths, worth, seen)
     if policy is None:
-        point = _best_unseen(space, candidates, reward, seen, rng, otherwise=point)
+        point = _best_unseen(space, candidates, worth, seen, rng, otherwise=point)
     return _explained(space, point, policy, paths, model, outcomes, reward)
 
 
 def _model(
-    space: Space, usable: History, pending: Matrix, outcomes: Outcomes, config: SearchConfig
+    space: Space, usable: History, pending: Matrix, outcomes: Outcomes, config: SearchConfig, device: str
 ) -> GaussianProcesses:
-    points, groups = torch.from_numpy(usable.points), torch.from_numpy(space.groups)
-    outputs = torch.from_numpy(outcomes.targets)
+    points, groups, outputs = (
+        torch.from_numpy(array).to(device) for array in (usable.points, space.groups, outcomes.targets)
+    )
     model = fit(points, outputs, groups, choose_kernel=config.choose_kernel)
     if len(pending) == 0:
         return model
     # Sorted, since rounding in a matrix product depends on the order of its rows.
-    believed = torch.from_numpy(pending[np.lexsort(pending.T[::-1])])
+    believed = model.tensor(pending[np.lexsort(pending.T[::-1])])
     mean, _ = model.predict(believed)
     return condition(
         torch.cat([points, believed]), torch.cat([outputs, mean.T]), groups, model.hyperparameters
@@ -143,31 +161,34 @@ def _reward(
     reference: Matrix | None,
     config: SearchConfig,
     rng: np.random.Generator,
+    *,
+    narrow: bool,
 ) -> tuple[Reward, Matrix]:
     """Return the reward, and points worth a look, q x d, that finding it came across; q may be 0."""
     m, feasible = outcomes.n_objectives, feasible_rows(usable.violations)
     if config.reward == "chebyshev":
-        reward = poster_reward(
+        scalarised = poster_reward(
             model, outcomes.targets[:, :m], outcomes.limits, feasible, n_samples=config.n_samples, rng=rng
         )
-        return reward, np.empty((0, space.n_columns))
-    feasibility = Feasibility(model=model, limits=torch.from_numpy(outcomes.limits))
+        return scalarised, np.empty((0, space.n_columns))
+    feasibility = Feasibility(model=model, limits=model.tensor(outcomes.limits))
     observed = usable.points[feasible] if feasible.any() else usable.points
     front = predicted_front(model, space, observed, outcomes.limits, m, rng)
     if not feasible.any():
         return feasibility, front.candidates
     # What is believed of pending points counts as observed: no gain is expected where another works.
-    mean = model.predict(model.points[len(usable.numbers) :])[0].numpy().T
+    mean = model.predict(model.points[len(usable.numbers) :])[0].cpu().numpy().T
     believed = mean[(mean[:, m:] <= outcomes.limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
-    return hypervolume_reward(feasibility, values, front.values, own), front.candidates
+    reward = hypervolume_reward(feasibility, values, front.values, own, narrow=narrow, rng=rng)
+    return reward, front.candidates
 
 
-def _best_new_point(space: Space, paths: Matrix, reward: Reward, seen: Matrix) -> tuple[int | None, Matrix]:
+def _best_new_point(space: Space, paths: Matrix, worth: Worth, seen: Matrix) -> tuple[int | None, Matrix]:
     """Return the policy and the point of the largest reward among the points that are not known yet."""
     candidates = space.round_points(paths[:, 1:].reshape(-1, space.n_columns))  # Lp x d
-    scores = reward(torch.from_numpy(candidates)).numpy().copy()
+    scores = worth(candidates).copy()
     scores[seen_among(candidates, seen)] = -np.inf
     best = int(scores.argmax())
     if scores[best] == -np.inf:
@@ -178,7 +199,7 @@ def _best_new_point(space: Space, paths: Matrix, reward: Reward, seen: Matrix) -
 def _best_unseen(
     space: Space,
     candidates: Matrix,
-    reward: Reward,
+    worth: Worth,
     seen: Matrix,
     rng: np.random.Generator,
     *,
@@ -188,7 +209,7 @@ def _best_unseen(
     new = candidates[~seen_among(candidates, seen)]
     if len(new) == 0:
         return unseen_point(space, seen, rng, otherwise=otherwise)
-    best: Matrix = new[int(reward(torch.from_numpy(new)).argmax())]
+    best: Matrix = new[int(worth(new).argmax())]
     return best
 
 
@@ -201,11 +222,11 @@ def _explained(
     outcomes: Outcomes,
     reward: Reward,
 ) -> Suggestion:
-    query = torch.from_numpy(point[None])
+    query = model.tensor(point[None])
     mean, std = model.predict(query)
-    feasibility = reward if isinstance(reward, Feasibility) else reward.feasibility
+    probability = float(_feasibility(reward).of_prediction(mean, std).exp()[0])
     m = outcomes.n_objectives
-    units = outcomes.objective_units(mean[:m, 0].numpy(), std[:m, 0].numpy())
+    units = outcomes.objective_units(mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy())
     return Suggestion(
         parameters=space.decode(point),
         point=point,
@@ -215,8 +236,20 @@ def _explained(
         mean=units[0],
         std=units[1],
         reward=float(reward(query)[0]),
-        feasibility=float(feasibility.of_prediction(mean, std).exp()[0]),
+        feasibility=probability,
     )
+
+
+def _feasibility(reward: Reward) -> Feasibility:
+    return reward if isinstance(reward, Feasibility) else reward.feasibility
+
+
+def _check_device(device: str) -> None:
+    if device != "cpu" and not (device.split(":")[0] == "cuda" and torch.cuda.is_available()):
+        raise ConfigError(
+            f'PyTorch cannot use the device {device!r} here; choose "cpu"'
+            + (' or "cuda".' if torch.cuda.is_available() else ", or install PyTorch with CUDA.")
+        )
 
 
 def _stream(seed: int, trial_number: int) -> np.random.Generator:
@@ -229,7 +262,6 @@ def _one_core() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.device("cpu"):
-            yield
+        yield
     finally:
         torch.set_num_threads(before)
