@@ -125,16 +125,16 @@ def test_end_of_the_front_that_wins_next_to_nothing_is_no_end():
 def test_narrow_reference_point_lies_near_where_objectives_are_exchanged_at_moderate_rates():
     """Winning a twentieth of one objective's range for the other's whole range is too dear, a third is not."""
     knee = np.stack([np.linspace(0, 1, 11), np.linspace(1, 0, 11) ** 2], axis=1)
-    far, near = np.array([[20.0, -0.05]]), np.array([[5.0, -0.5]])
+    far, near = np.array([[6.0, -0.05]]), np.array([[3.0, -0.5]])
     rng = np.random.default_rng(0)
     assert moderate(np.concatenate([knee, far]), rng).max(axis=0)[0] <= 1.0
-    assert moderate(np.concatenate([knee, near]), rng).max(axis=0)[0] == 5.0
+    assert moderate(np.concatenate([knee, near]), rng).max(axis=0)[0] == 3.0
     values = np.concatenate([knee, far])
     wide, narrow = reward_for(values, 2), reward_for(values, 2, narrow=True)
     assert len(wide.regions) == 2
-    assert [float(region.edges[0][-1]) for region in wide.regions] == pytest.approx([22.0, 40.0])
+    assert [float(region.edges[0][-1]) for region in wide.regions] == pytest.approx([6.6, 12.0])
     (region,) = narrow.regions
-    assert 0.9 < float(region.edges[0][-1]) < 1.2
+    assert 0.7 < float(region.edges[0][-1]) < 1.2
 
 
 def test_given_reference_point_replaces_the_rule_objective_by_objective():
