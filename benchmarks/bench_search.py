@@ -15,7 +15,7 @@ import platform
 import subprocess
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,6 +38,7 @@ FIELDS = (
     "problem", "sampler", "seed", "hypervolumes", "feasible", "seconds_per_suggestion", "commit", "machine", "versions",
 )  # fmt: skip
 Row = dict[str, str]
+MakeSampler = Callable[[str, Problem, int], BaseSampler]
 
 
 def sampler_for(name: str, problem: Problem, seed: int) -> BaseSampler:
@@ -60,11 +61,10 @@ def initial_design(problem: Problem, seed: int) -> list[dict[str, float]]:
 
 
 def run(
-    problem: Problem, sampler: str, seed: int, evaluations: int = N_EVALUATIONS
+    problem: Problem, sampler: BaseSampler, seed: int, evaluations: int = N_EVALUATIONS
 ) -> tuple[np.ndarray, int, float]:
     """Return the hypervolumes, the number of feasible evaluations and the median seconds of a suggestion."""
-    directions = ["minimize"] * problem.n_objectives
-    study = optuna.create_study(directions=directions, sampler=sampler_for(sampler, problem, seed))
+    study = optuna.create_study(directions=["minimize"] * problem.n_objectives, sampler=sampler)
     for parameters in initial_design(problem, seed):
         study.enqueue_trial(parameters)
     values, kept, seconds = [], [], []
@@ -126,6 +126,7 @@ def complete(
     seeds: int,
     path: Path = RESULTS,
     evaluations: int = N_EVALUATIONS,
+    make: MakeSampler = sampler_for,
 ) -> None:
     """Run what is missing in the file."""
     known = problems()
@@ -138,7 +139,7 @@ def complete(
     ]
     begun = time.monotonic()
     for count, (problem, sampler, seed) in enumerate(missing):
-        volumes, feasible, seconds = run(problem, sampler, seed, evaluations)
+        volumes, feasible, seconds = run(problem, make(sampler, problem, seed), seed, evaluations)
         append_row(
             {
                 "problem": problem.name,

@@ -5,7 +5,17 @@ import bench_search
 import numpy as np
 import optuna
 import pytest
-from bench_search import append_row, complete, curve, initial_design, key, read_rows, run, write_rows
+from bench_search import (
+    append_row,
+    complete,
+    curve,
+    initial_design,
+    key,
+    read_rows,
+    run,
+    sampler_for,
+    write_rows,
+)
 from problems import problems
 
 from tinypareto.front import hypervolume
@@ -28,7 +38,7 @@ def test_every_sampler_begins_with_the_same_design(sampler):
         return problem.evaluate(parameters)
 
     watched = dataclasses.replace(problem, evaluate=evaluate)
-    run(watched, sampler, seed=3, evaluations=problem.design_size + 1)
+    run(watched, sampler_for(sampler, problem, 3), seed=3, evaluations=problem.design_size + 1)
     assert seen[:-1] == initial_design(problem, 3)
     assert seen[-1] not in seen[:-1]
     assert initial_design(problem, 4) != initial_design(problem, 3)
@@ -68,7 +78,7 @@ def test_no_sampler_is_told_the_reference_point():
     for problem in KNOWN.values():
         for name in SAMPLERS:
             if name not in {"qnehvi", "qparego"}:
-                told = vars(bench_search.sampler_for(name, problem, 0))
+                told = vars(sampler_for(name, problem, 0))
                 assert told.get("reference_point") is None
                 assert not any(
                     value is problem.reference or value == problem.reference for value in told.values()
@@ -86,7 +96,7 @@ def test_peers_of_the_host_read_the_constraints_that_trials_report(sampler, tria
 
     def share_of_feasible(constrained):
         study = optuna.create_study(
-            directions=["minimize"] * 2, sampler=bench_search.sampler_for(sampler, KNOWN["BraninCurrin"], 0)
+            directions=["minimize"] * 2, sampler=sampler_for(sampler, KNOWN["BraninCurrin"], 0)
         )
         kept = []
         for _ in range(trials):
@@ -116,5 +126,5 @@ def test_pressure_vessel_solved_by_hand():
 
 @pytest.mark.parametrize("problem", list(KNOWN.values()), ids=list(KNOWN))
 def test_no_random_front_is_better_than_the_best_that_is_known(problem):
-    volumes, _, _ = run(problem, "random", seed=0, evaluations=25)
+    volumes, _, _ = run(problem, sampler_for("random", problem, 0), seed=0, evaluations=25)
     assert volumes[-1] < problem.best
