@@ -47,8 +47,8 @@ ALL_STEPS = DEFAULT.ars.n_steps * len(DEFAULT.reaches)
 VARIANTS = {
     "default": DEFAULT,
     "Matern-5/2 alone": dataclasses.replace(DEFAULT, choose_kernel=False),
-    "no narrow suggestions": dataclasses.replace(DEFAULT, narrow_every=0),
-    "Chebyshev reward": dataclasses.replace(DEFAULT, reward="chebyshev", narrow_every=0),
+    "no narrow suggestions": dataclasses.replace(DEFAULT, take_turns=False),
+    "Chebyshev reward": dataclasses.replace(DEFAULT, reward="chebyshev", take_turns=False),
     "starts at the front alone": dataclasses.replace(DEFAULT, n_raw_starts=0),
     "starts at new points alone": dataclasses.replace(DEFAULT, n_raw_starts=DEFAULT.n_policies),
     "one reach": dataclasses.replace(

@@ -168,9 +168,9 @@ def _commit() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def drop(samplers: Sequence[str]) -> None:
+def drop(samplers: Sequence[str], names: Sequence[str]) -> None:
     with FileLock(f"{RESULTS}.lock"):
-        write_rows([row for row in read_rows() if row["sampler"] not in samplers])
+        write_rows([r for r in read_rows() if r["sampler"] not in samplers or r["problem"] not in names])
 
 
 def main() -> None:
@@ -188,7 +188,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # the peers' own, of which a run would print thousands
     use_one_thread()
     if arguments.drop:
-        drop(arguments.drop.split(","))
+        drop(arguments.drop.split(","), arguments.problems.split(","))
     elif arguments.table or arguments.plot:
         import search_tables
 

@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from tinypareto.errors import ConfigError, ShapeError
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History
+from tinypareto.search.hypervolume_reward import is_narrow
 from tinypareto.search.suggest import suggest
 from tinypareto.space import Space
 
@@ -211,6 +213,27 @@ def test_reference_point_decides_which_end_of_the_front_is_sought():
         for number in (20, 21, 22):
             asked = ask(known, space=space, number=number, preset="default", reference=np.array(corner))
             assert low <= asked.point[0] <= high
+
+
+@pytest.mark.parametrize(("m", "share"), [(2, 1 / 2), (3, 1 / 2), (4, 2 / 3), (6, 2 / 3)])
+def test_narrow_suggestions_are_half_of_all_and_more_with_many_objectives(m, share):
+    assert np.mean([is_narrow(number, m) for number in range(60)]) == pytest.approx(share)
+
+
+def test_turns_change_what_is_suggested_and_can_be_switched_off():
+    space = Space({"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)})
+    points = np.random.default_rng(0).random((15, 2))
+    values = np.stack([points[:, 0] ** 8 + points[:, 1], (1 - points[:, 0]) ** 8 + points[:, 1]], axis=1)
+    known = History(numbers=np.arange(15), points=points, values=values, violations=np.empty((15, 0)))
+    default = SearchConfig.preset("default")
+    nothing = np.empty((0, 2))
+
+    def asked(number, turns):
+        config = dataclasses.replace(default, take_turns=turns)
+        return suggest(space, known, nothing, config, seed=0, trial_number=number).point
+
+    assert np.array_equal(asked(21, True), asked(21, False))
+    assert not np.array_equal(asked(20, True), asked(20, False))
 
 
 def test_gain_of_a_pending_point_is_not_hoped_for_again():

@@ -19,8 +19,8 @@ class SearchConfig:
         choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
         reward: What the policies are trained to find: "chebyshev" expected improvement of one random
             scalarisation, or "hypervolume" improvement.
-        narrow_every: Which trials' hypervolume improvement leaves out parts of the front that exchange objectives
-            at extreme rates: each whose number it divides; 0 for none.
+        take_turns: Whether some suggestions' hypervolume improvement leaves out the parts of the front that exchange
+            objectives at extreme rates.
         n_policies: L, competing policies.
         n_raw_starts: How many of them start at the best of many points that were not evaluated; the others at
             centres of the front.
@@ -36,7 +36,7 @@ class SearchConfig:
     n_startup: int | None
     choose_kernel: bool
     reward: Literal["chebyshev", "hypervolume"]
-    narrow_every: int
+    take_turns: bool
     n_policies: int
     n_raw_starts: int
     horizon: int
@@ -54,8 +54,6 @@ class SearchConfig:
                 f"{self.n_startup}, {self.n_policies}, {self.horizon}, {self.n_hidden} and {self.n_samples}; "
                 "start from SearchConfig.preset()."
             )
-        if self.narrow_every < 0:
-            raise ConfigError(f"narrow_every must be at least 0, got {self.narrow_every}; 0 switches it off.")
         if not self.reaches or not all(0 < reach <= 1 for reach in self.reaches):
             raise ConfigError(
                 f"reaches must be one or more lengths in (0, 1], the cube's edge, got {self.reaches}; try (0.2,)."
@@ -80,7 +78,7 @@ class SearchConfig:
                 n_startup=None,
                 choose_kernel=False,
                 reward="chebyshev",
-                narrow_every=0,
+                take_turns=False,
                 n_policies=5,
                 n_raw_starts=0,
                 horizon=4,
@@ -95,7 +93,7 @@ class SearchConfig:
                 n_startup=None,
                 choose_kernel=True,
                 reward="hypervolume",
-                narrow_every=2,
+                take_turns=True,
                 n_policies=8,
                 n_raw_starts=4,
                 horizon=4,

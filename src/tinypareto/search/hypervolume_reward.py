@@ -114,6 +114,11 @@ def hypervolume_reward(
     return HypervolumeImprovement(feasibility=feasibility, regions=regions)
 
 
+def is_narrow(trial_number: int, n_objectives: int) -> bool:
+    """Return whose turn it is: every second trial's is narrow, two of three from four objectives on."""
+    return trial_number % 2 == 0 if n_objectives < 4 else trial_number % 3 != 0
+
+
 def worthwhile(front: Matrix) -> Matrix:
     """Return the front, f x m, without points that win little of some objectives for much of another."""
     for _ in range(2):  # the ranges shrink with the first points that go

@@ -22,7 +22,12 @@ from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
 from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.gaussian_process import GaussianProcesses, condition
 from tinypareto.search.history import History, Suggestion
-from tinypareto.search.hypervolume_reward import MOST_OBJECTIVES, HypervolumeImprovement, hypervolume_reward
+from tinypareto.search.hypervolume_reward import (
+    MOST_OBJECTIVES,
+    HypervolumeImprovement,
+    hypervolume_reward,
+    is_narrow,
+)
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
 from tinypareto.search.rewards import Feasibility, poster_reward
@@ -118,7 +123,7 @@ def _from_policies(
 ) -> Suggestion:
     outcomes = standardise(usable.values, usable.violations)
     model = _model(space, usable, pending, outcomes, config, device)
-    narrow = config.narrow_every > 0 and trial_number % config.narrow_every == 0
+    narrow = config.take_turns and is_narrow(trial_number, outcomes.n_objectives)
     reward, candidates = _reward(space, usable, model, outcomes, reference, config, rng, narrow=narrow)
 
     def worth(points: Matrix) -> Matrix:
