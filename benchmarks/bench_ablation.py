@@ -55,10 +55,14 @@ VARIANTS = {
         DEFAULT, reaches=DEFAULT.reaches[:1], ars=dataclasses.replace(DEFAULT.ars, n_steps=ALL_STEPS)
     ),
     "last walk alone": dataclasses.replace(DEFAULT, remember=False),
+    "no gradients": dataclasses.replace(DEFAULT, n_polished=0),
     "rewards not ranked": dataclasses.replace(
         DEFAULT, ars=dataclasses.replace(DEFAULT.ars, rank_rewards=False)
     ),
     "policies not trained": dataclasses.replace(DEFAULT, ars=dataclasses.replace(DEFAULT.ars, n_steps=0)),
+    "neither trained nor gradients": dataclasses.replace(
+        DEFAULT, n_polished=0, ars=dataclasses.replace(DEFAULT.ars, n_steps=0)
+    ),
     "poster": SearchConfig.preset("poster"),
 }
 PROBLEMS = ("BraninCurrin", "DTLZ2", "ZDT1", "VehicleSafety", "C2DTLZ2", "DTLZ2-4", "Penicillin")

@@ -190,9 +190,11 @@ class Space:
         return self._columns[-1].stop
 
     @property
-    def is_continuous(self) -> bool:
-        """Whether every point of the cube stands for parameter values, so that rounding changes nothing."""
-        return all(axis.n_levels is None for axis in self._axes if axis.n_columns)
+    def continuous_columns(self) -> npt.NDArray[np.bool_]:
+        """Which of the d columns belong to continuous parameters, so that rounding does not change them."""
+        return np.array(
+            [axis.n_levels is None for axis in self._axes for _ in range(axis.n_columns)], dtype=np.bool_
+        )
 
     @property
     def n_free(self) -> int:

@@ -28,6 +28,7 @@ class SearchConfig:
         reaches: Longest move along one coordinate, in units of the cube's edge; one stage of training for each,
             which begins where the one before ended.
         remember: Whether the best point that a policy met in training counts, or only its last walk.
+        n_polished: How many policies' ends are improved along the gradient of the reward.
         n_hidden: Width of a policy's hidden layer.
         n_samples: s, Monte-Carlo samples of the Chebyshev reward.
         ars: Settings of the training in each stage.
@@ -42,6 +43,7 @@ class SearchConfig:
     horizon: int
     reaches: tuple[float, ...]
     remember: bool
+    n_polished: int
     n_hidden: int
     n_samples: int
     ars: ARSConfig
@@ -84,6 +86,7 @@ class SearchConfig:
                 horizon=4,
                 reaches=(0.2,),
                 remember=False,
+                n_polished=0,
                 n_hidden=8,
                 n_samples=64,
                 ars=ARSConfig(n_steps=25, n_directions=16, n_top=8, probe=0.3, step=0.3),
@@ -99,6 +102,7 @@ class SearchConfig:
                 horizon=4,
                 reaches=(0.2, 0.05, 0.0125),
                 remember=True,
+                n_polished=3,
                 n_hidden=8,
                 n_samples=64,
                 ars=ARSConfig(n_steps=8, n_directions=8, n_top=4, probe=0.3, step=0.3, rank_rewards=True),

@@ -59,6 +59,7 @@ class _Stage:
     ) -> None:
         self.space, self.reward, self.shape, self.starts = space, reward, shape, starts
         self.remember = remember
+        self.continuous = bool(space.continuous_columns.all())
         self.best_points = starts
         if remember:
             self.best_values = self._rewards(starts)
@@ -74,7 +75,7 @@ class _Stage:
         return values.amax(-1)
 
     def _rewards(self, points: Tensor) -> Tensor:
-        if self.space.is_continuous:  # a walk never leaves the cube
+        if self.continuous:  # a walk never leaves the cube
             return self.reward(points)
         rounded = torch.from_numpy(self.space.round_points(points.cpu().numpy()))
         return self.reward(rounded.to(points.device))

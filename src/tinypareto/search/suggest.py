@@ -2,6 +2,7 @@
 
     trial < n_startup, or nothing to learn from    a row of a Latin hypercube
     else  outcomes -> Gaussian processes -> reward -> starts -> policies trained by ARS
+          -> gradients improve the best ends
           -> validation: of all points on the trained policies' paths the best new one is suggested
 
 The same history, pending points, settings, seed and trial number give the same point to the last bit,
@@ -30,6 +31,7 @@ from tinypareto.search.hypervolume_reward import (
 )
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
+from tinypareto.search.polish import polished_ends
 from tinypareto.search.rewards import Feasibility, poster_reward
 from tinypareto.search.rewards import Reward as PosterReward
 from tinypareto.search.starts import raw_starts, starting_points
@@ -135,6 +137,9 @@ def _from_policies(
     if config.n_raw_starts:
         starts = np.concatenate([starts, raw_starts(space, candidates, worth, config.n_raw_starts, rng)])
     paths = trained_paths(space, model.tensor(starts), reward, config, rng)
+    if config.n_polished:
+        ends = polished_ends(space, paths, reward, config.n_polished, model.points.device)
+        paths = np.concatenate([paths, ends[:, None]], axis=1)
     policy, point = _best_new_point(space, paths, worth, seen)
     if policy is None:
         point = _best_unseen(space, candidates, worth, seen, rng, otherwise=point)
