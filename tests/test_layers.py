@@ -28,6 +28,7 @@ LAYERS = [
     "search.ars",
     "search.config",
     "search.ensemble",
+    "search.polish",
     "search.suggest",
     "hosts.optuna",
     "hosts.botorch",
