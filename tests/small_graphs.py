@@ -8,6 +8,7 @@ from tinypareto.mcu.graph import (
     Convolution,
     Dense,
     Graph,
+    Lookup,
     MaxPool,
     Relu,
     Tensor,
@@ -80,6 +81,14 @@ class GraphBuilder:
     def relu(self, name, source):
         output = self._tensor(name, self.tensors[source].shape)
         self.operators.append(Relu(name=name, inputs=(source,), output=output))
+        return output
+
+    def lookup(self, name, source):
+        output = self._tensor(name, self.tensors[source].shape)
+        table = self._integers(127, 256)
+        self.operators.append(
+            Lookup(name=name, inputs=(source,), output=output, table=table, clamp=self._clamp())
+        )
         return output
 
     def inputs(self, count, seed=1):

@@ -15,6 +15,7 @@ from tinypareto.mcu.graph import (
     Convolution,
     Dense,
     Graph,
+    Lookup,
     MaxPool,
     Relu,
     Tensor,
@@ -75,6 +76,14 @@ def pool(kind, size, channels, window, **settings):
     return replace(graph, tensors={**graph.tensors, "y": replace(graph.tensors["y"], scale=0.04)})
 
 
+def lookup(shape, **settings):
+    rng = np.random.default_rng(4)
+    table = rng.integers(-128, 128, 256, dtype=np.int8)
+    return graph_of(
+        Lookup(name="lookup", inputs=("x",), output="y", table=table, **settings), shape, shape, rng
+    )
+
+
 def residual():
     """relu(conv(x)) + x, the sum written in place."""
     rng = np.random.default_rng(3)
@@ -118,6 +127,8 @@ GRAPHS = {
     "average pool": pool(AveragePool, (6, 6), 3, Window(kernel=(2, 2), stride=(2, 2))),
     "padded average": pool(AveragePool, (6, 6), 3, Window(kernel=(3, 3), padding=SAME), count_padding=True),
     "global average": pool(AveragePool, (5, 3), 9, Window(kernel=(5, 3))),
+    "lookup": lookup((5, 3, 7)),
+    "clamped lookup": lookup((1, 9, 2), clamp=(-70, 30)),
     "residual": residual(),
     "extreme factors": extreme_factors(),
 }  # fmt: skip

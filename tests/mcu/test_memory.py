@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, Graph, MaxPool, Relu, Tensor, Window
+from tinypareto.mcu.graph import Add, Graph, Lookup, MaxPool, Relu, Tensor, Window
 from tinypareto.mcu.memory import plan_arena, tensor_lifetimes
 
 SEEDS = range(60)
@@ -19,6 +19,10 @@ def layer(source, output):
 
 def add(first, second, output):
     return Add(name=f"to_{output}", inputs=(first, second), output=output)
+
+
+def lookup(source, output):
+    return Lookup(name=f"to_{output}", inputs=(source,), output=output, table=np.zeros(256, np.int8))
 
 
 def network(operators, **sizes):
@@ -66,7 +70,7 @@ def run_in_arena(graph, plan, scratch):
         written = span(operator.output)
         for name in operator.inputs:
             assert (arena[span(name)] == name).all(), f"{operator.name} reads {name} after it was overwritten"
-            in_place = isinstance(operator, Add | Relu) and span(name) == written
+            in_place = isinstance(operator, Add | Lookup | Relu) and span(name) == written
             assert in_place or apart(span(name), written), (
                 f"{operator.name} writes over {name} while it reads"
             )
@@ -129,6 +133,13 @@ def test_a_sum_is_not_written_over_an_input_that_is_read_again():
 def test_a_relu_may_overwrite_the_networks_input():
     graph = network([Relu(name="relu", inputs=("x",), output="y")], x=16, y=16)
     assert plan_arena(graph).size == 16
+
+
+def test_a_lookup_overwrites_its_input_unless_it_is_read_again():
+    graph = network([layer("x", "a"), lookup("a", "b"), add("a", "b", "y")], x=16, a=16, b=16, y=16)
+    plan = plan_arena(graph)
+    assert plan.offsets["b"] != plan.offsets["a"]
+    assert plan_arena(network([lookup("x", "y")], x=16, y=16)).size == 16
 
 
 def test_the_networks_input_is_kept_as_long_as_something_reads_it():

@@ -10,6 +10,7 @@ from tinypareto.mcu.graph import (
     Convolution,
     Dense,
     Graph,
+    Lookup,
     MaxPool,
     Relu,
     Tensor,
@@ -164,6 +165,14 @@ def test_a_relu_clamps_in_quantised_units():
     graph = graph_of(operator, [(1, 1, 3), (1, 1, 3)], scales=[1.0, 0.5], zero_points=[-5, -7])
     x = np.array([-20, 0, 60], np.int8).reshape(1, 1, 1, 3)
     assert run_reference(graph, x).ravel().tolist() == [-7, 3, 20]
+
+
+def test_a_lookup_reads_its_table_at_q_plus_128_and_clamps():
+    table = np.arange(127, -129, -1, dtype=np.int8)  # -1 - q
+    operator = Lookup(name="lookup", inputs=("x",), output="y", table=table, clamp=(-100, 90))
+    graph = graph_of(operator, [(1, 1, 5)] * 2, scales=[0.1, 3.0], zero_points=[9, -9])
+    x = np.array([-128, -1, 0, 5, 127], np.int8).reshape(1, 1, 1, 5)
+    assert run_reference(graph, x).ravel().tolist() == [90, 0, -1, -6, -100]
 
 
 def test_every_tensor_is_returned_and_the_input_stays_as_it_was():

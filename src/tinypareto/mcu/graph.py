@@ -107,6 +107,16 @@ class Relu(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup(Operator):
+    """Any function of one value: output = table[q + 128], then clamped.
+
+    The table holds both scales, so nothing is requantised.
+    """
+
+    table: Int8Array = field(repr=False)  # 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """A network: its tensors by name, its operators in execution order, its input and output.
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, FloatArray, MaxPool, Relu, Window
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, FloatArray, MaxPool, Window
+from tinypareto.mcu.onnx_activations import ACTIVATIONS
 from tinypareto.mcu.onnx_values import (
     Activation,
     Dims,
@@ -174,30 +175,6 @@ def _mean(node: Node, *, axes: tuple[int, ...], keep: bool) -> Draft:
     return Draft(operator=operator, shape=shape, dims=kept if keep else left)
 
 
-def _relu(node: Node) -> Draft:
-    return _clamped(node, 0.0, math.inf)
-
-
-def _clip(node: Node) -> Draft:
-    low, high = (
-        float(node.array(index).reshape(())) if node.input(index) is not None else default
-        for index, default in ((1, -math.inf), (2, math.inf))
-    )
-    return _clamped(node, low, high)
-
-
-def _clamped(node: Node, low: float, high: float) -> Draft:
-    value = node.input(0)
-    if isinstance(value, Draft):  # clamping twice clamps the first clamp's bounds
-        bounds = [min(max(bound, low), high) for bound in (value.low, value.high)]
-        return replace(value, low=bounds[0], high=bounds[1], product_scale=None)
-    source = node.activation(0)
-    if low < 0.0:
-        node.refuse(f"a bound below 0 ({low:g}) needs a quantised layer right before it.")
-    operator = Relu(name=node.name, inputs=(source.tensor.name,), output="")
-    return Draft(operator=operator, shape=source.tensor.shape, dims=source.dims, low=low, high=high)
-
-
 def _reshape(node: Node) -> Value:
     target = [int(size) for size in node.array(1)]
     old = _batched(node)
@@ -274,9 +251,9 @@ def _chw(shape: Shape, rank: int) -> Dims:
 
 
 CONVERTERS: dict[str, Callable[[Node], Value]] = {
+    **ACTIVATIONS,
     "Add": _add,
     "AveragePool": _average_pool,
-    "Clip": _clip,
     "Conv": _convolution,
     "Dropout": _identity,
     "Flatten": _flatten,
@@ -287,7 +264,6 @@ CONVERTERS: dict[str, Callable[[Node], Value]] = {
     "MatMul": _dense,
     "MaxPool": _max_pool,
     "ReduceMean": _reduce_mean,
-    "Relu": _relu,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,

@@ -27,6 +27,7 @@ from tinypareto.mcu.graph import (
     Dense,
     Graph,
     Int8Array,
+    Lookup,
     MaxPool,
     Operator,
     Relu,
@@ -115,6 +116,8 @@ def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Arr
         pair = pair_multiplier(graph, operator)
         return requantize_sum(centred[0], centred[1], pair, output.zero_point, *operator.clamp)
     (x,) = sources
+    if isinstance(operator, Lookup):
+        return np.clip(operator.table[x - INT8_MIN], *operator.clamp)
     if isinstance(operator, Convolution):
         acc = _convolve(operator, x, source.zero_point)
     elif isinstance(operator, Dense):

@@ -10,6 +10,7 @@ from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.emit.add import emit_add
 from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
 from tinypareto.mcu.emit.dense import emit_dense
+from tinypareto.mcu.emit.lookup import emit_lookup
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.pool import emit_pool
 from tinypareto.mcu.emit.relu import emit_relu
@@ -22,7 +23,7 @@ from tinypareto.mcu.emit.text import (
     identifier,
     shape_text,
 )
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Graph, MaxPool, Operator, Relu
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Graph, Lookup, MaxPool, Operator, Relu
 from tinypareto.mcu.memory import ArenaPlan
 from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
 
@@ -139,8 +140,10 @@ def _emit(operator: Operator, place: Place) -> OperatorText:
             return emit_pool(operator, place)
         case Relu():
             return emit_relu(operator, place)
+        case Lookup():
+            return emit_lookup(operator, place)
         case _:
             raise UnsupportedModelError(
                 f"{operator.name} is a {type(operator).__name__}, which has no kernel; "
-                "replace it by convolution, dense, add, pooling or ReLU."
+                "replace it by convolution, dense, add, pooling, ReLU or a table."
             )

@@ -109,6 +109,14 @@ typedef struct {
     int8_t in_zero_point;
 } tp_relu;
 
+/* output = table[input + 128]. The output may be the input's buffer. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    const int8_t *table;
+    uint32_t count;
+} tp_lookup;
+
 void tp_run_convolution(const tp_convolution *operator);
 void tp_run_depthwise(const tp_depthwise *operator);
 void tp_run_pointwise(const tp_pointwise *operator);
@@ -117,6 +125,7 @@ void tp_run_add(const tp_add *operator);
 void tp_run_max_pool(const tp_pool *operator);
 void tp_run_average_pool(const tp_pool *operator);
 void tp_run_relu(const tp_relu *operator);
+void tp_run_lookup(const tp_lookup *operator);
 
 /* A run of output channels, first .. first + count - 1, and the depth of their dot products. */
 typedef struct {
