@@ -10,7 +10,9 @@ from tinypareto.mcu.graph import (
     Graph,
     Lookup,
     MaxPool,
+    Mul,
     Relu,
+    Sub,
     Tensor,
     Window,
 )
@@ -70,6 +72,16 @@ class GraphBuilder:
     def add(self, name, first, second):
         output = self._tensor(name, self.tensors[first].shape)
         self.operators.append(Add(name=name, inputs=(first, second), output=output, clamp=self._clamp()))
+        return output
+
+    def sub(self, name, first, second):
+        output = self._tensor(name, self.tensors[first].shape)
+        self.operators.append(Sub(name=name, inputs=(first, second), output=output, clamp=self._clamp()))
+        return output
+
+    def mul(self, name, first, second):
+        output = self._tensor(name, self.tensors[first].shape)
+        self.operators.append(Mul(name=name, inputs=(first, second), output=output, clamp=self._clamp()))
         return output
 
     def max_pool(self, name, source, window):

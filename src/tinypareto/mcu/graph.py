@@ -84,6 +84,19 @@ class Add(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sub(Operator):
+    """First minus second tensor, of equal shape, each with its own scale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mul(Operator):
+    """Product of two tensors, element by element.
+
+    The second has the first's shape, or is 1 x 1 x C and scales each channel (squeeze-and-excite).
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPool(Operator):
     """Largest value under the window; padding never wins. Requantised if the scales differ."""
 

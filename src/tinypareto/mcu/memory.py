@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, Graph, Lookup, Operator, Relu
+from tinypareto.mcu.graph import Add, Graph, Lookup, Mul, Operator, Relu, Sub
 
 ALIGNMENT = 4  # bytes: kernels load words
 CLIMBING_STEPS = 2000  # of hill climbing; most graphs meet the lower bound within a few
@@ -96,9 +96,12 @@ def tensor_lifetimes(graph: Graph) -> dict[str, Block]:
 def overwritable_inputs(graph: Graph, step: int, lives: Mapping[str, Block]) -> tuple[str, ...]:
     """Return the inputs of the operator at ``step`` over which its output may lie exactly."""
     operator: Operator = graph.operators[step]
-    if not isinstance(operator, Add | Lookup | Relu):
+    if not isinstance(operator, Add | Lookup | Mul | Relu | Sub):
         return ()
-    return tuple(name for name in operator.inputs if lives[name].last == step)
+    shape = graph.tensors[operator.output].shape  # a Mul's second input may be smaller, and is read again
+    return tuple(
+        name for name in operator.inputs if lives[name].last == step and graph.tensors[name].shape == shape
+    )
 
 
 def _share_in_place(graph: Graph, lives: Mapping[str, Block]) -> dict[str, str]:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, FloatArray, MaxPool, Window
+from tinypareto.mcu.graph import AveragePool, Convolution, Dense, FloatArray, MaxPool, Window
 from tinypareto.mcu.onnx_activations import ACTIVATIONS
+from tinypareto.mcu.onnx_arithmetic import ARITHMETIC
 from tinypareto.mcu.onnx_values import (
     Activation,
     Dims,
@@ -89,25 +90,6 @@ def _dense(node: Node, *, transposed: bool = False) -> Draft:
     awaited = None if node.input(2) is not None else product_scale
     outputs = len(weight)
     return Draft(operator=operator, shape=(1, 1, outputs), dims=(outputs,), product_scale=awaited)
-
-
-def _add(node: Node) -> Draft:
-    for index in (0, 1):
-        product = node.input(index)
-        if isinstance(product, Draft) and product.product_scale is not None:
-            return _add_bias(node, product, product.product_scale, 1 - index)
-    first, second = node.activation(0), node.activation(1)
-    if first.dims != second.dims or first.tensor.shape != second.tensor.shape:
-        node.refuse(f"both inputs must have one shape, not {first.dims} and {second.dims}; do not broadcast.")
-    operator = Add(name=node.name, inputs=(first.tensor.name, second.tensor.name), output="")
-    return Draft(operator=operator, shape=first.tensor.shape, dims=first.dims)
-
-
-def _add_bias(node: Node, product: Draft, scale: FloatArray, bias_index: int) -> Draft:
-    """Take the constant that follows a matrix product (torch's Linear, not fused to Gemm) as its bias."""
-    assert isinstance(product.operator, Dense)
-    operator = replace(product.operator, bias=node.bias(bias_index, scale))
-    return replace(product, operator=operator, product_scale=None)
 
 
 def _max_pool(node: Node) -> Draft:
@@ -252,7 +234,7 @@ def _chw(shape: Shape, rank: int) -> Dims:
 
 CONVERTERS: dict[str, Callable[[Node], Value]] = {
     **ACTIVATIONS,
-    "Add": _add,
+    **ARITHMETIC,
     "AveragePool": _average_pool,
     "Conv": _convolution,
     "Dropout": _identity,
