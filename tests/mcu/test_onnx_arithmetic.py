@@ -138,6 +138,17 @@ def test_arithmetic_with_a_constant_is_refused(tmp_path, kind):
     refuses(written_by_hand(tmp_path, middle, {"c": normal(6)}), rf"'layer' \({kind}\).*quantised activation")
 
 
+def test_a_value_times_a_function_of_another_value_that_is_not_rounded_is_refused(tmp_path):
+    relu, constants = qdq("r", 0.05, -4)
+    middle = [
+        helper.make_node("Relu", ["x_r"], ["r"]),
+        *relu,
+        helper.make_node("Sigmoid", ["r_r"], ["s"]),
+        helper.make_node("Mul", ["x_r", "s"], ["h"], name="product"),
+    ]
+    refuses(written_by_hand(tmp_path, middle, constants), r"'product' \(Mul\).*input 1 must be a quantised")
+
+
 @pytest.mark.parametrize("axes", [[2], [3]])
 def test_a_factor_per_row_or_column_is_refused(tmp_path, axes):
     mean, constants = qdq("m", 0.05, -4)

@@ -78,6 +78,25 @@ class Separable(nn.Module):
         return self.head(F.relu(self.pointwise(F.relu6(self.depthwise(x)))).mean(-1))
 
 
+class Gated(nn.Module):
+    """Inverted residuals with squeeze-and-excite, a difference and every activation that becomes a table."""
+
+    dims = (3, 10, 9)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.depthwise = nn.Conv2d(3, 7, 3, 2, 1), nn.Conv2d(7, 7, 3, 1, 1, groups=7)
+        self.squeeze, self.excite = nn.Conv2d(7, 3, 1), nn.Conv2d(3, 7, 1)
+        self.project, self.head = nn.Conv2d(7, 7, 1), nn.Linear(7, 4)
+
+    def forward(self, x):
+        x = F.hardswish(self.stem(x))
+        y = F.leaky_relu(self.depthwise(x), 0.1)
+        gate = F.hardsigmoid(self.excite(F.silu(self.squeeze(F.adaptive_avg_pool2d(y, 1)))))
+        x = x - F.hardtanh(self.project(y * gate))
+        return torch.tanh(self.head(x.mean((2, 3))))
+
+
 class Flattened(nn.Module):
     """A padded mean, then two dense layers behind a flattened image."""
 
@@ -98,7 +117,7 @@ def exported(tmp_path_factory):
     """Export each network once; the files lie by class."""
     folder = tmp_path_factory.mktemp("float")
     files = {}
-    for make in (ResNet, Separable, Flattened):
+    for make in (ResNet, Separable, Gated, Flattened):
         torch.manual_seed(0)
         files[make] = folder / f"{make.__name__}.onnx"
         export_onnx(make(), torch.from_numpy(normal(1, *make.dims)), files[make])
@@ -114,7 +133,7 @@ def quantized(exported, make, folder, config):
 @pytest.mark.parametrize(
     "config", [PER_CHANNEL, PER_TENSOR, SYMMETRIC], ids=["channel", "tensor", "symmetric"]
 )
-@pytest.mark.parametrize("make", [ResNet, Separable, Flattened])
+@pytest.mark.parametrize("make", [ResNet, Separable, Gated, Flattened])
 def test_a_whole_network_is_at_most_two_steps_from_onnxruntime(exported, tmp_path, make, config):
     path = quantized(exported, make, tmp_path, config)
     x = normal(100, *make.dims, seed=2)
