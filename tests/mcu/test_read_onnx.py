@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tinypareto.errors import UnsupportedModelError
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, MaxPool, Relu
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Lookup, MaxPool, Mul, Relu
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.reference import quantize_input, run_reference_tensors
@@ -147,6 +147,13 @@ def test_no_relu_is_left_even_if_the_file_keeps_them(exported, tmp_path, make):
     graph = read_onnx(quantized(exported, make, tmp_path, SYMMETRIC))
     assert any(isinstance(operator, Relu) for operator in graph.operators)
     assert not any(isinstance(operator, Relu) for operator in optimize(graph).operators)
+
+
+def test_a_hard_swish_that_is_written_as_a_product_is_one_table(exported, tmp_path):
+    graph = optimize(read_onnx(quantized(exported, Gated, tmp_path, PER_CHANNEL)))
+    kinds = [type(operator) for operator in graph.operators]
+    assert kinds[:3] == [Convolution, Lookup, Convolution]
+    assert kinds.count(Mul) == 1, "the gate"
 
 
 def test_the_graph_of_a_residual_network_has_its_layers_in_order(exported, tmp_path):
