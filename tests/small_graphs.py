@@ -8,8 +8,11 @@ from tinypareto.mcu.graph import (
     Convolution,
     Dense,
     Graph,
+    Lookup,
     MaxPool,
+    Mul,
     Relu,
+    Sub,
     Tensor,
     Window,
 )
@@ -71,6 +74,16 @@ class GraphBuilder:
         self.operators.append(Add(name=name, inputs=(first, second), output=output, clamp=self._clamp()))
         return output
 
+    def sub(self, name, first, second):
+        output = self._tensor(name, self.tensors[first].shape)
+        self.operators.append(Sub(name=name, inputs=(first, second), output=output, clamp=self._clamp()))
+        return output
+
+    def mul(self, name, first, second):
+        output = self._tensor(name, self.tensors[first].shape)
+        self.operators.append(Mul(name=name, inputs=(first, second), output=output, clamp=self._clamp()))
+        return output
+
     def max_pool(self, name, source, window):
         return self._pool(MaxPool, name, source, window)
 
@@ -80,6 +93,14 @@ class GraphBuilder:
     def relu(self, name, source):
         output = self._tensor(name, self.tensors[source].shape)
         self.operators.append(Relu(name=name, inputs=(source,), output=output))
+        return output
+
+    def lookup(self, name, source):
+        output = self._tensor(name, self.tensors[source].shape)
+        table = self._integers(127, 256)
+        self.operators.append(
+            Lookup(name=name, inputs=(source,), output=output, table=table, clamp=self._clamp())
+        )
         return output
 
     def inputs(self, count, seed=1):

@@ -15,8 +15,11 @@ from tinypareto.mcu.graph import (
     Convolution,
     Dense,
     Graph,
+    Lookup,
     MaxPool,
+    Mul,
     Relu,
+    Sub,
     Tensor,
     Window,
 )
@@ -75,6 +78,29 @@ def pool(kind, size, channels, window, **settings):
     return replace(graph, tensors={**graph.tensors, "y": replace(graph.tensors["y"], scale=0.04)})
 
 
+def lookup(shape, **settings):
+    rng = np.random.default_rng(4)
+    table = rng.integers(-128, 128, 256, dtype=np.int8)
+    return graph_of(
+        Lookup(name="lookup", inputs=("x",), output="y", table=table, **settings), shape, shape, rng
+    )
+
+
+def arithmetic(kind, shape, *, per_channel=False, scale=0.3, **settings):
+    """kind(x, pool(x)), where the pool copies x or takes each channel's mean."""
+    rng = np.random.default_rng(5)
+    kernel = shape[:2] if per_channel else (1, 1)
+    middle = (1, 1, shape[2]) if per_channel else shape
+    operators = (
+        AveragePool(name="pool", inputs=("x",), output="r", window=Window(kernel=kernel)),
+        kind(name="op", inputs=("x", "r"), output="y", **settings),
+    )
+    graph = replace(graph_of(operators[0], shape, shape, rng), operators=operators)
+    factor = Tensor(name="r", shape=middle, scale=0.04 if not per_channel else 0.01, zero_point=-9)
+    output = replace(graph.tensors["y"], scale=scale)
+    return replace(graph, tensors={**graph.tensors, "r": factor, "y": output})
+
+
 def residual():
     """relu(conv(x)) + x, the sum written in place."""
     rng = np.random.default_rng(3)
@@ -118,6 +144,15 @@ GRAPHS = {
     "average pool": pool(AveragePool, (6, 6), 3, Window(kernel=(2, 2), stride=(2, 2))),
     "padded average": pool(AveragePool, (6, 6), 3, Window(kernel=(3, 3), padding=SAME), count_padding=True),
     "global average": pool(AveragePool, (5, 3), 9, Window(kernel=(5, 3))),
+    "lookup": lookup((5, 3, 7)),
+    "clamped lookup": lookup((1, 9, 2), clamp=(-70, 30)),
+    "difference": arithmetic(Sub, (5, 3, 7), scale=0.05),
+    "clamped difference": arithmetic(Sub, (1, 9, 2), scale=0.01, clamp=(-40, 90)),
+    "product": arithmetic(Mul, (5, 3, 7)),
+    "clamped product": arithmetic(Mul, (1, 9, 2), clamp=(-40, 90)),
+    "product per channel": arithmetic(Mul, (5, 3, 7), per_channel=True, scale=0.02),
+    "product of one channel": arithmetic(Mul, (6, 3, 1), per_channel=True, scale=0.02),
+    "product that saturates": arithmetic(Mul, (5, 3, 7), scale=0.004),
     "residual": residual(),
     "extreme factors": extreme_factors(),
 }  # fmt: skip

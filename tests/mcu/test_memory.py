@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, Graph, MaxPool, Relu, Tensor, Window
+from tinypareto.mcu.graph import Add, Graph, Lookup, MaxPool, Mul, Relu, Sub, Tensor, Window
 from tinypareto.mcu.memory import plan_arena, tensor_lifetimes
 
 SEEDS = range(60)
@@ -21,6 +21,10 @@ def add(first, second, output):
     return Add(name=f"to_{output}", inputs=(first, second), output=output)
 
 
+def lookup(source, output):
+    return Lookup(name=f"to_{output}", inputs=(source,), output=output, table=np.zeros(256, np.int8))
+
+
 def network(operators, **sizes):
     tensors = {name: tensor(name, size) for name, size in sizes.items()}
     first, *_, last = sizes
@@ -28,7 +32,7 @@ def network(operators, **sizes):
 
 
 def random_network(seed):
-    """Layers, sums and ReLUs over the last few tensors; some sizes are no multiple of 4, some tensors unread."""
+    """Layers and elementwise operators over the last few tensors, some of odd size and some unread."""
     rng = np.random.default_rng(seed)
     sizes, operators = {"t0": int(rng.integers(1, 900))}, []
     for number in range(1, int(rng.integers(3, 30))):
@@ -37,9 +41,11 @@ def random_network(seed):
         twins = [name for name in recent if sizes[name] == sizes[source]]
         kind = rng.integers(4)
         if kind == 0:
-            operators.append(add(source, twins[rng.integers(len(twins))], output))
+            make, twin = (Add, Mul, Sub)[number % 3], twins[rng.integers(len(twins))]
+            operators.append(make(name=f"to_{output}", inputs=(source, twin), output=output))
         elif kind == 1:
-            operators.append(Relu(name=f"to_{output}", inputs=(source,), output=output))
+            unary = Relu(name=f"to_{output}", inputs=(source,), output=output)
+            operators.append(unary if number % 2 else lookup(source, output))
         else:
             operators.append(layer(source, output))
         same = kind < 2 or rng.random() < 0.3
@@ -66,7 +72,7 @@ def run_in_arena(graph, plan, scratch):
         written = span(operator.output)
         for name in operator.inputs:
             assert (arena[span(name)] == name).all(), f"{operator.name} reads {name} after it was overwritten"
-            in_place = isinstance(operator, Add | Relu) and span(name) == written
+            in_place = isinstance(operator, Add | Lookup | Mul | Relu | Sub) and span(name) == written
             assert in_place or apart(span(name), written), (
                 f"{operator.name} writes over {name} while it reads"
             )
@@ -129,6 +135,30 @@ def test_a_sum_is_not_written_over_an_input_that_is_read_again():
 def test_a_relu_may_overwrite_the_networks_input():
     graph = network([Relu(name="relu", inputs=("x",), output="y")], x=16, y=16)
     assert plan_arena(graph).size == 16
+
+
+def test_a_lookup_overwrites_its_input_unless_it_is_read_again():
+    graph = network([layer("x", "a"), lookup("a", "b"), add("a", "b", "y")], x=16, a=16, b=16, y=16)
+    plan = plan_arena(graph)
+    assert plan.offsets["b"] != plan.offsets["a"]
+    assert plan_arena(network([lookup("x", "y")], x=16, y=16)).size == 16
+
+
+@pytest.mark.parametrize("kind", [Mul, Sub])
+def test_a_product_or_difference_overwrites_an_input_of_its_own_shape(kind):
+    last = kind(name="last", inputs=("a", "b"), output="y")
+    graph = network([layer("x", "a"), layer("a", "b"), last], x=40, a=40, b=40, y=40)
+    assert plan_arena(graph).size == 80
+
+
+def test_a_product_overwrites_the_image_but_never_the_factors_of_its_channels():
+    operators = (layer("x", "f"), Mul(name="scale", inputs=("x", "f"), output="y"))
+    graph = network(operators, x=40, f=8, y=40)
+    plan = plan_arena(graph)
+    assert (plan.size, plan.offsets["y"]) == (48, plan.offsets["x"])
+    run_in_arena(graph, plan, {})
+    kept = network((*operators, add("x", "y", "z")), x=40, f=8, y=40, z=40)  # x is read again
+    assert plan_arena(kept).offsets["y"] not in {plan_arena(kept).offsets[name] for name in "xf"}
 
 
 def test_the_networks_input_is_kept_as_long_as_something_reads_it():

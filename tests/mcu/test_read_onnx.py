@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tinypareto.errors import UnsupportedModelError
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, MaxPool, Relu
+from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Lookup, MaxPool, Mul, Relu
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.reference import quantize_input, run_reference_tensors
@@ -78,6 +78,25 @@ class Separable(nn.Module):
         return self.head(F.relu(self.pointwise(F.relu6(self.depthwise(x)))).mean(-1))
 
 
+class Gated(nn.Module):
+    """Inverted residuals with squeeze-and-excite, a difference and every activation that becomes a table."""
+
+    dims = (3, 10, 9)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.depthwise = nn.Conv2d(3, 7, 3, 2, 1), nn.Conv2d(7, 7, 3, 1, 1, groups=7)
+        self.squeeze, self.excite = nn.Conv2d(7, 3, 1), nn.Conv2d(3, 7, 1)
+        self.project, self.head = nn.Conv2d(7, 7, 1), nn.Linear(7, 4)
+
+    def forward(self, x):
+        x = F.hardswish(self.stem(x))
+        y = F.leaky_relu(self.depthwise(x), 0.1)
+        gate = F.hardsigmoid(self.excite(F.silu(self.squeeze(F.adaptive_avg_pool2d(y, 1)))))
+        x = x - F.hardtanh(self.project(y * gate))
+        return torch.tanh(self.head(x.mean((2, 3))))
+
+
 class Flattened(nn.Module):
     """A padded mean, then two dense layers behind a flattened image."""
 
@@ -98,7 +117,7 @@ def exported(tmp_path_factory):
     """Export each network once; the files lie by class."""
     folder = tmp_path_factory.mktemp("float")
     files = {}
-    for make in (ResNet, Separable, Flattened):
+    for make in (ResNet, Separable, Gated, Flattened):
         torch.manual_seed(0)
         files[make] = folder / f"{make.__name__}.onnx"
         export_onnx(make(), torch.from_numpy(normal(1, *make.dims)), files[make])
@@ -114,7 +133,7 @@ def quantized(exported, make, folder, config):
 @pytest.mark.parametrize(
     "config", [PER_CHANNEL, PER_TENSOR, SYMMETRIC], ids=["channel", "tensor", "symmetric"]
 )
-@pytest.mark.parametrize("make", [ResNet, Separable, Flattened])
+@pytest.mark.parametrize("make", [ResNet, Separable, Gated, Flattened])
 def test_a_whole_network_is_at_most_two_steps_from_onnxruntime(exported, tmp_path, make, config):
     path = quantized(exported, make, tmp_path, config)
     x = normal(100, *make.dims, seed=2)
@@ -128,6 +147,13 @@ def test_no_relu_is_left_even_if_the_file_keeps_them(exported, tmp_path, make):
     graph = read_onnx(quantized(exported, make, tmp_path, SYMMETRIC))
     assert any(isinstance(operator, Relu) for operator in graph.operators)
     assert not any(isinstance(operator, Relu) for operator in optimize(graph).operators)
+
+
+def test_a_hard_swish_that_is_written_as_a_product_is_one_table(exported, tmp_path):
+    graph = optimize(read_onnx(quantized(exported, Gated, tmp_path, PER_CHANNEL)))
+    kinds = [type(operator) for operator in graph.operators]
+    assert kinds[:3] == [Convolution, Lookup, Convolution]
+    assert kinds.count(Mul) == 1, "the gate"
 
 
 def test_the_graph_of_a_residual_network_has_its_layers_in_order(exported, tmp_path):

@@ -10,8 +10,11 @@ from tinypareto.mcu.graph import (
     Convolution,
     Dense,
     Graph,
+    Lookup,
     MaxPool,
+    Mul,
     Relu,
+    Sub,
     Tensor,
     Window,
 )
@@ -132,6 +135,31 @@ def test_an_addition_scales_each_input_by_its_own_factor():
     assert got["y"].ravel().tolist() == [9, -3]  # (8 + 8) / 2 + 1, (-8 + 0) / 2 + 1
 
 
+@pytest.mark.parametrize(
+    ("make", "inputs", "small"),
+    [(Sub, "xr", False), (Sub, "rx", False), (Mul, "xr", False), (Mul, "xr", True)],
+    ids=["x - r", "r - x", "x * r", "x * r per channel"],
+)
+def test_arithmetic_equals_real_numbers_rounded_once(make, inputs, small):
+    shape, scales, zero_points = (3, 4, 5), {"x": 0.25, "r": 0.5, "y": 0.5}, {"x": 7, "r": -9, "y": 11}
+    shapes = {"x": shape, "r": (1, 1, 5) if small else shape, "y": shape}
+    tensors = {n: Tensor(name=n, shape=shapes[n], scale=scales[n], zero_point=zero_points[n]) for n in "xry"}
+    rng = np.random.default_rng(0)
+    table = rng.integers(-20, 20, 256, dtype=np.int8)
+    lookup = Lookup(name="first", inputs=("x",), output="r", table=table)
+    maximum = MaxPool(name="first", inputs=("x",), output="r", window=Window(kernel=(3, 4)))
+    operator = make(name="op", inputs=tuple(inputs), output="y", clamp=(-100, 90))
+    operators = (maximum if small else lookup, operator)
+    graph = Graph(name="g", tensors=tensors, operators=operators, input="x", output="y")
+    x = rng.integers(-30, 40, size=(8, *shape), dtype=np.int8)
+    got = run_reference_tensors(graph, x)
+    first, second = (scales[name] * (got[name].astype(float) - zero_points[name]) for name in inputs)
+    real = first - second if make is Sub else first * second
+    want = np.clip(np.floor(real / scales["y"] + 0.5) + zero_points["y"], -100, 90)  # halves up
+    assert (got["y"] == want).all()
+    assert len(np.unique(want)) > 20
+
+
 def test_a_maximum_ignores_padding_even_if_every_value_is_small():
     operator = pool(MaxPool, kernel=(2, 2), stride=(2, 2), padding=(1, 1, 0, 0))
     graph = graph_of(operator, [(3, 3, 1), (2, 2, 1)], zero_points=[50, 50])
@@ -164,6 +192,14 @@ def test_a_relu_clamps_in_quantised_units():
     graph = graph_of(operator, [(1, 1, 3), (1, 1, 3)], scales=[1.0, 0.5], zero_points=[-5, -7])
     x = np.array([-20, 0, 60], np.int8).reshape(1, 1, 1, 3)
     assert run_reference(graph, x).ravel().tolist() == [-7, 3, 20]
+
+
+def test_a_lookup_reads_its_table_at_q_plus_128_and_clamps():
+    table = np.arange(127, -129, -1, dtype=np.int8)  # -1 - q
+    operator = Lookup(name="lookup", inputs=("x",), output="y", table=table, clamp=(-100, 90))
+    graph = graph_of(operator, [(1, 1, 5)] * 2, scales=[0.1, 3.0], zero_points=[9, -9])
+    x = np.array([-128, -1, 0, 5, 127], np.int8).reshape(1, 1, 1, 5)
+    assert run_reference(graph, x).ravel().tolist() == [90, 0, -1, -6, -100]
 
 
 def test_every_tensor_is_returned_and_the_input_stays_as_it_was():

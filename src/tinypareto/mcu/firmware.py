@@ -14,7 +14,7 @@ import numpy as np
 from tinypareto.errors import SimulationError
 from tinypareto.mcu.emit.project import Files, c_sources, emit_linker_script, emit_project, scratch_bytes
 from tinypareto.mcu.footprint import Footprint, read_footprint
-from tinypareto.mcu.graph import Convolution, Dense, Graph, Int8Array
+from tinypareto.mcu.graph import Convolution, Dense, Graph, Int8Array, Lookup
 from tinypareto.mcu.memory import ArenaPlan, plan_arena
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
@@ -230,9 +230,10 @@ def write_files(files: Files, folder: Path) -> None:
 
 
 def _roomy_target(program: Program) -> Target:
-    weights = sum(
-        operator.weight.size + 16 * len(operator.bias)
-        for operator in program.graph.operators
-        if isinstance(operator, Convolution | Dense)
-    )
+    weights = 0
+    for operator in program.graph.operators:
+        if isinstance(operator, Convolution | Dense):
+            weights += operator.weight.size + 16 * len(operator.bias)
+        elif isinstance(operator, Lookup):
+            weights += operator.table.size
     return roomy(program.target, weights + CODE_ROOM, program.plan.size)

@@ -19,7 +19,7 @@ most 21 bits:
 
     q = clamp(zero_point + (((a - za) * ma + (b - zb) * mb + 2**(shift - 1)) >> shift), low, high)
 
-with ma, mb in [0, 2**21) and shift in 1..31.
+with ma, mb in [0, 2**21) and shift in 1..31. A difference subtracts the second product.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,9 @@ from tinypareto.mcu.graph import (
     Int8Array,
     Int32Array,
     MaxPool,
+    Mul,
     Relu,
+    Sub,
 )
 
 Int64Array = npt.NDArray[np.int64]
@@ -50,7 +52,7 @@ ZERO_SHIFT = 33  # of the multiplier 0: any shift would do, this one suits the h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairMultiplier:
-    """The integers of an addition: ``first`` and ``second`` in [0, 2**21), one ``shift`` in 1..31."""
+    """The integers of a sum or difference: ``first`` and ``second`` in [0, 2**21), one ``shift`` in 1..31."""
 
     first: int
     second: int
@@ -162,13 +164,14 @@ def requantize_sum(
 
 
 def output_multiplier(
-    graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Relu
+    graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Mul | Relu
 ) -> FloatArray:
     """Return the real factor from ``operator``'s accumulator to its output's steps.
 
     The accumulator is the sum of products plus bias (convolution, dense: one factor per output
     channel), the sum of ``q - zero_point`` under the window (average pooling) or a single
-    ``q - zero_point`` (maximum pooling, ReLU): one factor each, shape 1.
+    ``q - zero_point`` (maximum pooling, ReLU) or the product of two (multiplication): one factor
+    each, shape 1.
     """
     ratio = graph.tensors[operator.inputs[0]].scale / graph.tensors[operator.output].scale
     if isinstance(operator, Convolution | Dense):
@@ -176,11 +179,13 @@ def output_multiplier(
     if isinstance(operator, AveragePool):
         height, width = operator.window.kernel
         return np.array([ratio / (height * width)])
+    if isinstance(operator, Mul):
+        return np.array([ratio * graph.tensors[operator.inputs[1]].scale])
     return np.array([ratio])
 
 
-def pair_multiplier(graph: Graph, operator: Add) -> PairMultiplier:
-    """Return the integers with which ``operator`` adds its two inputs."""
+def pair_multiplier(graph: Graph, operator: Add | Sub) -> PairMultiplier:
+    """Return the integers with which ``operator`` adds or subtracts its two inputs."""
     first, second = (graph.tensors[name].scale for name in operator.inputs)
     out = graph.tensors[operator.output].scale
     return fixed_point_pair(first / out, second / out)

@@ -84,6 +84,19 @@ class Add(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sub(Operator):
+    """First minus second tensor, of equal shape, each with its own scale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mul(Operator):
+    """Product of two tensors, element by element.
+
+    The second has the first's shape, or is 1 x 1 x C and scales each channel (squeeze-and-excite).
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPool(Operator):
     """Largest value under the window; padding never wins. Requantised if the scales differ."""
 
@@ -104,6 +117,16 @@ class AveragePool(Operator):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relu(Operator):
     """max(x, 0) that could not be fused; requantised if the scales differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup(Operator):
+    """Any function of one value: output = table[q + 128], then clamped.
+
+    The table holds both scales, so nothing is requantised.
+    """
+
+    table: Int8Array = field(repr=False)  # 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 Operators are numbered 0, 1, ... in execution order. A tensor lives from the operator that writes it
 to the last one that reads it, both included; the network's input lives from operator 0 on, its output
-until the caller has read it. What lives at the same time must not overlap, with one exception: an Add
-or Relu may write exactly over an input that nothing reads later, since each of its output bytes depends
-on the input bytes at the same place only.
+until the caller has read it. What lives at the same time must not overlap, with one exception: an
+elementwise operator may write exactly over an input that nothing reads later, since each of its output
+bytes depends on the input bytes at the same place only.
 
 The network's input is no exception: its bytes may be overwritten as soon as its last reader is done,
 so the caller fills it anew before each inference.
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, Graph, Operator, Relu
+from tinypareto.mcu.graph import Add, Graph, Lookup, Mul, Operator, Relu, Sub
 
 ALIGNMENT = 4  # bytes: kernels load words
 CLIMBING_STEPS = 2000  # of hill climbing; most graphs meet the lower bound within a few
@@ -96,9 +96,12 @@ def tensor_lifetimes(graph: Graph) -> dict[str, Block]:
 def overwritable_inputs(graph: Graph, step: int, lives: Mapping[str, Block]) -> tuple[str, ...]:
     """Return the inputs of the operator at ``step`` over which its output may lie exactly."""
     operator: Operator = graph.operators[step]
-    if not isinstance(operator, Add | Relu):
+    if not isinstance(operator, Add | Lookup | Mul | Relu | Sub):
         return ()
-    return tuple(name for name in operator.inputs if lives[name].last == step)
+    shape = graph.tensors[operator.output].shape  # a Mul's second input may be smaller, and is read again
+    return tuple(
+        name for name in operator.inputs if lives[name].last == step and graph.tensors[name].shape == shape
+    )
 
 
 def _share_in_place(graph: Graph, lives: Mapping[str, Block]) -> dict[str, str]:

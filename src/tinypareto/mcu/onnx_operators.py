@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, FloatArray, MaxPool, Relu, Window
+from tinypareto.mcu.graph import AveragePool, Convolution, Dense, FloatArray, MaxPool, Window
+from tinypareto.mcu.onnx_activations import ACTIVATIONS
+from tinypareto.mcu.onnx_arithmetic import ARITHMETIC
 from tinypareto.mcu.onnx_values import (
     Activation,
     Dims,
@@ -90,25 +92,6 @@ def _dense(node: Node, *, transposed: bool = False) -> Draft:
     return Draft(operator=operator, shape=(1, 1, outputs), dims=(outputs,), product_scale=awaited)
 
 
-def _add(node: Node) -> Draft:
-    for index in (0, 1):
-        product = node.input(index)
-        if isinstance(product, Draft) and product.product_scale is not None:
-            return _add_bias(node, product, product.product_scale, 1 - index)
-    first, second = node.activation(0), node.activation(1)
-    if first.dims != second.dims or first.tensor.shape != second.tensor.shape:
-        node.refuse(f"both inputs must have one shape, not {first.dims} and {second.dims}; do not broadcast.")
-    operator = Add(name=node.name, inputs=(first.tensor.name, second.tensor.name), output="")
-    return Draft(operator=operator, shape=first.tensor.shape, dims=first.dims)
-
-
-def _add_bias(node: Node, product: Draft, scale: FloatArray, bias_index: int) -> Draft:
-    """Take the constant that follows a matrix product (torch's Linear, not fused to Gemm) as its bias."""
-    assert isinstance(product.operator, Dense)
-    operator = replace(product.operator, bias=node.bias(bias_index, scale))
-    return replace(product, operator=operator, product_scale=None)
-
-
 def _max_pool(node: Node) -> Draft:
     image = node.image(0)
     window = read_window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
@@ -172,30 +155,6 @@ def _mean(node: Node, *, axes: tuple[int, ...], keep: bool) -> Draft:
     kept = tuple(1 if axis in reduced else size for axis, size in enumerate(image.dims, start=1))
     left = tuple(size for axis, size in enumerate(image.dims, start=1) if axis not in reduced)
     return Draft(operator=operator, shape=shape, dims=kept if keep else left)
-
-
-def _relu(node: Node) -> Draft:
-    return _clamped(node, 0.0, math.inf)
-
-
-def _clip(node: Node) -> Draft:
-    low, high = (
-        float(node.array(index).reshape(())) if node.input(index) is not None else default
-        for index, default in ((1, -math.inf), (2, math.inf))
-    )
-    return _clamped(node, low, high)
-
-
-def _clamped(node: Node, low: float, high: float) -> Draft:
-    value = node.input(0)
-    if isinstance(value, Draft):  # clamping twice clamps the first clamp's bounds
-        bounds = [min(max(bound, low), high) for bound in (value.low, value.high)]
-        return replace(value, low=bounds[0], high=bounds[1], product_scale=None)
-    source = node.activation(0)
-    if low < 0.0:
-        node.refuse(f"a bound below 0 ({low:g}) needs a quantised layer right before it.")
-    operator = Relu(name=node.name, inputs=(source.tensor.name,), output="")
-    return Draft(operator=operator, shape=source.tensor.shape, dims=source.dims, low=low, high=high)
 
 
 def _reshape(node: Node) -> Value:
@@ -274,9 +233,9 @@ def _chw(shape: Shape, rank: int) -> Dims:
 
 
 CONVERTERS: dict[str, Callable[[Node], Value]] = {
-    "Add": _add,
+    **ACTIVATIONS,
+    **ARITHMETIC,
     "AveragePool": _average_pool,
-    "Clip": _clip,
     "Conv": _convolution,
     "Dropout": _identity,
     "Flatten": _flatten,
@@ -287,7 +246,6 @@ CONVERTERS: dict[str, Callable[[Node], Value]] = {
     "MatMul": _dense,
     "MaxPool": _max_pool,
     "ReduceMean": _reduce_mean,
-    "Relu": _relu,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,

@@ -55,7 +55,8 @@ class Activation:
 class Draft:
     """An operator whose output has a shape (H x W x C) and real bounds, but no scale yet.
 
-    ``product_scale`` is the scale of a dense layer's products as long as its bias is unknown.
+    ``product_scale`` is the scale of a dense layer's products as long as its bias is unknown. ``levels``
+    are the 256 real outputs of a Lookup, whose table awaits the scale.
     """
 
     operator: Operator
@@ -64,6 +65,7 @@ class Draft:
     low: float = -math.inf
     high: float = math.inf
     product_scale: FloatArray | None = field(default=None, repr=False)
+    levels: FloatArray | None = field(default=None, repr=False)
 
 
 Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Draft

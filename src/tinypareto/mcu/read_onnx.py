@@ -15,7 +15,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.fixed_point import folded_bias
-from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Convolution, Dense, Graph, Operator, Tensor
+from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Convolution, Dense, Graph, Lookup, Operator, Tensor
+from tinypareto.mcu.onnx_activations import lookup_table
 from tinypareto.mcu.onnx_operators import convert
 from tinypareto.mcu.onnx_values import (
     Activation,
@@ -156,6 +157,9 @@ class _Reader:
             for bound in (draft.low, draft.high)
         )
         operator = replace(draft.operator, name=name, output=output.name, clamp=(low, high))
+        if isinstance(operator, Lookup):
+            assert draft.levels is not None
+            return replace(operator, table=lookup_table(draft.levels, output))
         if isinstance(operator, Convolution | Dense):
             folded_bias(operator, self.tensors[operator.inputs[0]].zero_point)  # refuses an overflow
         return operator

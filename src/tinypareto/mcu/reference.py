@@ -27,9 +27,12 @@ from tinypareto.mcu.graph import (
     Dense,
     Graph,
     Int8Array,
+    Lookup,
     MaxPool,
+    Mul,
     Operator,
     Relu,
+    Sub,
     Window,
 )
 
@@ -108,13 +111,14 @@ def dequantize_output(graph: Graph, outputs: Int8Array) -> Float32Array:
 def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Array:
     source = graph.tensors[operator.inputs[0]]
     output = graph.tensors[operator.output]
-    if isinstance(operator, Add):
-        centred = [
-            x - graph.tensors[name].zero_point for x, name in zip(sources, operator.inputs, strict=True)
-        ]
+    if isinstance(operator, Add | Sub):
+        first, second = _centred(graph, operator, sources)
+        signed = -second if isinstance(operator, Sub) else second
         pair = pair_multiplier(graph, operator)
-        return requantize_sum(centred[0], centred[1], pair, output.zero_point, *operator.clamp)
-    (x,) = sources
+        return requantize_sum(first, signed, pair, output.zero_point, *operator.clamp)
+    x = sources[0]
+    if isinstance(operator, Lookup):
+        return np.clip(operator.table[x - INT8_MIN], *operator.clamp)
     if isinstance(operator, Convolution):
         acc = _convolve(operator, x, source.zero_point)
     elif isinstance(operator, Dense):
@@ -126,10 +130,18 @@ def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Arr
         acc = np.add.reduce(list(_taps(x - source.zero_point, operator.window, 0)))
     elif isinstance(operator, Relu):
         acc = np.maximum(x - source.zero_point, 0)
+    elif isinstance(operator, Mul):
+        first, second = _centred(graph, operator, sources)
+        acc = first * second
     else:
         raise TypeError(f"no reference for {type(operator).__name__}")
     multiplier, shift = fixed_point(output_multiplier(graph, operator))
     return requantize(acc, multiplier, shift, output.zero_point, *operator.clamp)
+
+
+def _centred(graph: Graph, operator: Operator, sources: list[Int64Array]) -> list[Int64Array]:
+    """Return the inputs without their zero points."""
+    return [x - graph.tensors[name].zero_point for x, name in zip(sources, operator.inputs, strict=True)]
 
 
 def _convolve(operator: Convolution, x: Int64Array, zero_point: int) -> Int64Array:

@@ -42,6 +42,10 @@ def every_operator(seed):
     build.conv("factors", build.x, 6, SAME, factor=[0.0, 1e-11, 0.3, 0.7, 3.0, 2.0**18], limit=2)
     build.relu("relu", build.add("add", "to8", build.conv("like8", "to8", 8, SAME)))
     build.add("twice", "to13", "to13")
+    build.lookup("lookup", "to7")
+    build.sub("difference", "to8", "add")
+    build.mul("product", "to8", "add")
+    build.mul("scaled", "to7", build.average_pool("mean7", "to7", Window(kernel=(7, 9))))
     return build.graph(build.dense("dense", "to13", 11)), build
 
 
@@ -114,4 +118,4 @@ def test_the_cases_are_telling(runs):
     ]
     assert not constant
     kinds = {type(operator).__name__ for operator in graph.operators}
-    assert kinds == {"Add", "AveragePool", "Convolution", "Dense", "MaxPool", "Relu"}
+    assert kinds == {"Add", "AveragePool", "Convolution", "Dense", "Lookup", "MaxPool", "Mul", "Relu", "Sub"}

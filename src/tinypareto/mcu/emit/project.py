@@ -10,6 +10,8 @@ from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.emit.add import emit_add
 from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
 from tinypareto.mcu.emit.dense import emit_dense
+from tinypareto.mcu.emit.lookup import emit_lookup
+from tinypareto.mcu.emit.mul import emit_mul
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.pool import emit_pool
 from tinypareto.mcu.emit.relu import emit_relu
@@ -22,7 +24,19 @@ from tinypareto.mcu.emit.text import (
     identifier,
     shape_text,
 )
-from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Graph, MaxPool, Operator, Relu
+from tinypareto.mcu.graph import (
+    Add,
+    AveragePool,
+    Convolution,
+    Dense,
+    Graph,
+    Lookup,
+    MaxPool,
+    Mul,
+    Operator,
+    Relu,
+    Sub,
+)
 from tinypareto.mcu.memory import ArenaPlan
 from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
 
@@ -133,14 +147,18 @@ def _emit(operator: Operator, place: Place) -> OperatorText:
             return emit_convolution(operator, place)
         case Dense():
             return emit_dense(operator, place)
-        case Add():
+        case Add() | Sub():
             return emit_add(operator, place)
+        case Mul():
+            return emit_mul(operator, place)
         case MaxPool() | AveragePool():
             return emit_pool(operator, place)
         case Relu():
             return emit_relu(operator, place)
+        case Lookup():
+            return emit_lookup(operator, place)
         case _:
             raise UnsupportedModelError(
                 f"{operator.name} is a {type(operator).__name__}, which has no kernel; "
-                "replace it by convolution, dense, add, pooling or ReLU."
+                "replace it by convolution, dense, add, sub, mul, pooling, ReLU or a table."
             )

@@ -11,6 +11,7 @@ from tinypareto.mcu.graph import (
     Graph,
     Int8Array,
     MaxPool,
+    Mul,
     Relu,
     Tensor,
     Window,
@@ -23,7 +24,7 @@ Fields = tuple[tuple[str, str], ...]
 
 
 def scale_tables(
-    graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Relu, name: str
+    graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Mul | Relu, name: str
 ) -> tuple[Table, ...]:
     """Return the operator's multipliers and exponents as tables."""
     multiplier, shift = fixed_point(output_multiplier(graph, operator))

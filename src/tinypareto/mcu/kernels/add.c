@@ -1,4 +1,4 @@
-/* Sum of two tensors with scales of their own. */
+/* Sum or difference of two tensors with scales of their own. */
 #include "requantize.h"
 #include "tinypareto.h"
 

@@ -80,7 +80,8 @@ typedef struct {
 } tp_dense;
 
 /* output = clamp(zero_point + ((first * first_multiplier + second * second_multiplier + offset) >> shift));
- * the offset holds both zero points and the rounding half. The output may be an input's buffer. */
+ * the offset holds both zero points and the rounding half. A difference has a negative second_multiplier.
+ * The output may be an input's buffer. */
 typedef struct {
     const int8_t *first;
     const int8_t *second;
@@ -90,6 +91,17 @@ typedef struct {
     int8_t shift;
     int8_t zero_point, low, high;
 } tp_add;
+
+/* Products of `repeats` runs of first with the one run of second, `count` values each, requantised by the only
+ * entry of scale. The output may be first's buffer, and second's if it is read once. */
+typedef struct {
+    const int8_t *first;
+    const int8_t *second;
+    int8_t *output;
+    tp_scale scale;
+    uint32_t count, repeats;
+    int8_t first_zero_point, second_zero_point;
+} tp_mul;
 
 /* Largest value or sum under the window, requantised by the only entry of scale. */
 typedef struct {
@@ -109,14 +121,24 @@ typedef struct {
     int8_t in_zero_point;
 } tp_relu;
 
+/* output = table[input + 128]. The output may be the input's buffer. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    const int8_t *table;
+    uint32_t count;
+} tp_lookup;
+
 void tp_run_convolution(const tp_convolution *operator);
 void tp_run_depthwise(const tp_depthwise *operator);
 void tp_run_pointwise(const tp_pointwise *operator);
 void tp_run_dense(const tp_dense *operator);
 void tp_run_add(const tp_add *operator);
+void tp_run_mul(const tp_mul *operator);
 void tp_run_max_pool(const tp_pool *operator);
 void tp_run_average_pool(const tp_pool *operator);
 void tp_run_relu(const tp_relu *operator);
+void tp_run_lookup(const tp_lookup *operator);
 
 /* A run of output channels, first .. first + count - 1, and the depth of their dot products. */
 typedef struct {

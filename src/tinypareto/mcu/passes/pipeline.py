@@ -2,12 +2,14 @@
 
 from tinypareto.mcu.graph import Graph
 from tinypareto.mcu.passes.drop_dead import drop_dead
+from tinypareto.mcu.passes.fuse_lookup import fuse_lookup
 from tinypareto.mcu.passes.fuse_relu import fuse_relu
 
 
 def optimize(graph: Graph) -> Graph:
     """Return a smaller graph with the same output, byte for byte.
 
-    Dead operators go first, since a dead reader would keep a ReLU from being fused.
+    Dead operators go first, since a dead reader would keep others from being fused; ReLUs go before
+    tables, since a clamp costs nothing.
     """
-    return fuse_relu(drop_dead(graph))
+    return fuse_lookup(fuse_relu(drop_dead(graph)))
