@@ -65,7 +65,8 @@ VARIANTS = {
     ),
     "poster": SearchConfig.preset("poster"),
 }
-PROBLEMS = ("BraninCurrin", "DTLZ2", "ZDT1", "VehicleSafety", "C2DTLZ2", "DTLZ2-4", "Penicillin")
+# Penicillin is left out: its runs differ more from seed to seed than variants do.
+PROBLEMS = ("BraninCurrin", "DTLZ2", "ZDT1", "VehicleSafety", "C2DTLZ2", "DTLZ2-4")
 SEEDS = 3
 SIZES = (20, 40, 80)  # observations of the surrogates on which the optimisers compete
 FIELDS = ("problem", "n", "seed", "seconds", "ars", "gradients", "random")

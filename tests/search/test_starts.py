@@ -33,3 +33,8 @@ def test_missing_starts_are_filled_up():
     )
     assert starts.shape == (5, 2)
     assert len(np.unique(starts, axis=0)) == 5
+
+
+def test_no_start_at_the_front_is_none():
+    known = np.array([[0.2, 0.4], [0.6, 0.8]]), np.array([[1.0], [2.0]]), np.empty((2, 0))
+    assert starting_points(*known, 0, np.random.default_rng(0)).shape == (0, 2)

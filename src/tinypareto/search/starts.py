@@ -56,6 +56,8 @@ def starting_points(
         n_starts: Number L of starts.
         rng: Source of randomness.
     """
+    if n_starts == 0:
+        return np.empty((0, points.shape[1]))
     promising = promising_points(points, values, violations, n_starts)
     missing = n_starts - len(promising)
     if missing >= 0:
