@@ -157,7 +157,7 @@ def _model(
         return model
     # Sorted, since rounding in a matrix product depends on the order of its rows.
     believed = model.tensor(pending[np.lexsort(pending.T[::-1])])
-    mean, _ = model.predict(believed)
+    mean = model.predict_mean(believed)
     return condition(
         torch.cat([points, believed]), torch.cat([outputs, mean.T]), groups, model.hyperparameters
     )
@@ -187,7 +187,7 @@ def _reward(
     if not feasible.any():
         return feasibility, front.candidates
     # What is believed of pending points counts as observed: no gain is expected where another works.
-    mean = model.predict(model.points[len(usable.numbers) :])[0].cpu().numpy().T
+    mean = model.predict_mean(model.points[len(usable.numbers) :]).cpu().numpy().T
     believed = mean[(mean[:, m:] <= outcomes.limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)

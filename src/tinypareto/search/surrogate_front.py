@@ -60,7 +60,7 @@ def _front(
     model: GaussianProcesses, points: Matrix, limits: Matrix, n_objectives: int
 ) -> tuple[npt.NDArray[np.int64], Matrix]:
     """Return the rows of the predicted front and the predicted objectives of all points, q x m."""
-    mean = model.predict(model.tensor(points))[0].cpu().numpy().T  # q x (m + c)
+    mean = model.predict_mean(model.tensor(points)).cpu().numpy().T  # q x (m + c)
     return feasible_front(mean[:, :n_objectives], mean[:, n_objectives:] - limits), mean[:, :n_objectives]
 
 
