@@ -44,6 +44,7 @@ LAYERS = [
     "network.filter_pruner",
     "network.train",
     "network.quantize",
+    "mcu.cores",
     "mcu.targets",
     "mcu.graph",
     "mcu.fixed_point",

@@ -206,10 +206,18 @@ def experiments() -> None:
 @app.command()
 def targets() -> None:
     """List the cores and boards that firmware can be made for."""
+    from tinypareto.mcu.targets import KB, MHZ
     from tinypareto.mcu.targets import targets as built_in
 
+    table = Table(title="Cores and boards")
+    table.add_column("target")
+    table.add_column("core")
+    for column in ("flash KB", "RAM KB", "MHz"):
+        table.add_column(column, justify="right")
     for target in built_in():
-        print(f"{target.name:20} flash {target.flash_bytes // 1024} KB, RAM {target.ram_bytes // 1024} KB")
+        sizes = (target.flash_bytes // KB, target.ram_bytes // KB, target.clock_hz // MHZ)
+        table.add_row(target.name, target.core.name, *map(str, sizes))
+    Console().print(table)
 
 
 def show(values: dict[str, Any], as_json: bool) -> None:

@@ -27,6 +27,7 @@ from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.targets import target
 
 M4 = target("cortex-m4")
+CORES = [M4, target("cortex-m0plus")]  # with DSP instructions and unaligned loads, and without either
 
 
 def layer(rng, weight_shape, **settings):
@@ -170,11 +171,12 @@ def test_host_simulated_core_and_reference_agree_in_every_byte(name, tmp_path):
     assert name == "extreme factors" or len(np.unique(expected)) > 5, "the case would prove little"
     with host_model(program) as host:
         np.testing.assert_array_equal(host.predict(inputs), expected)
-    measurement = measure(build_firmware(program, tmp_path), inputs)
-    np.testing.assert_array_equal(measurement.outputs, expected)
+    for core in CORES:
+        firmware = build_firmware(write_program(graph, core), tmp_path / core.name)
+        np.testing.assert_array_equal(measure(firmware, inputs).outputs, expected, core.name)
 
 
-@pytest.mark.parametrize("machine", [[], ["-target", "thumb-freestanding-eabi", "-mcpu=cortex_m4"]])
+@pytest.mark.parametrize("machine", [(), *(core.machine_flags for core in CORES)])
 def test_kernels_compile_alone_without_a_warning(machine, tmp_path):
     folder = resources.files("tinypareto.mcu.kernels")
     sources = sorted(str(file) for file in folder.iterdir() if file.name.endswith(".c"))

@@ -88,7 +88,7 @@ def _job(image: Image, target: Target) -> dict[str, Any]:
     entries = [symbol.address for symbol in image.symbols.values() if symbol.name.startswith(KERNEL_PREFIX)]
     return {
         "elf": str(image.path),
-        "cpu": target.simulated_cpu,
+        "cpu": target.core.simulated_cpu,
         "flash": (target.flash_origin, memory.flash_bytes),
         "ram": (target.ram_origin, memory.ram_bytes),
         "segments": [asdict(segment) for segment in image.segments],

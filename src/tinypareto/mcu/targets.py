@@ -1,11 +1,17 @@
-"""Cores and boards that firmware can be built for: memory, clock, instruction set."""
+"""Cores and boards that firmware can be built for: memory and clock.
+
+A board's figures are those of its microcontroller's data sheet.
+"""
 
 from dataclasses import dataclass, replace
 
 from tinypareto.errors import ConfigError
+from tinypareto.mcu.cores import Core, core
 
 PAGE_BYTES = 4096  # memory regions are simulated in whole pages
 FLASH_ORIGIN, RAM_ORIGIN = 0x0800_0000, 0x2000_0000
+XIP_ORIGIN = 0x1000_0000  # of the flash chip beside an RP2040 or RP2350, which runs programs in place
+KB, MHZ = 1024, 1_000_000
 
 # How every target's code is compiled and linked; a generated project's Makefile repeats them.
 COMPILE_FLAGS = (
@@ -21,7 +27,7 @@ COMPILE_FLAGS = (
     "-ffunction-sections",
     "-fdata-sections",
 )
-LINK_FLAGS = ("-nostdlib", "-Wl,--gc-sections", "-Wl,-e,model_invoke")
+LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,-e,model_invoke")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,19 +35,17 @@ class Target:
     """One core with its memory; regions are whole pages of 4096 bytes."""
 
     name: str
-    cpu: str  # as the compiler's -mcpu names it
-    simulated_cpu: str  # as the simulator's UC_CPU_ARM_* constants name it
+    core: Core
     flash_bytes: int
     ram_bytes: int
     clock_hz: int
-    has_dsp: bool  # SMLAD and its kin
     flash_origin: int = FLASH_ORIGIN
     ram_origin: int = RAM_ORIGIN
 
     @property
     def machine_flags(self) -> tuple[str, ...]:
         """The compiler's flags that name the core."""
-        return ("-target", "thumb-freestanding-eabi", f"-mcpu={self.cpu}")
+        return ("-target", "thumb-freestanding-eabi", f"-mcpu={self.core.clang_cpu}")
 
     def __post_init__(self) -> None:
         for what, size in (("flash", self.flash_bytes), ("ram", self.ram_bytes)):
@@ -52,16 +56,53 @@ class Target:
                 )
 
 
+def _bare(name: str, clock_hz: int) -> Target:
+    """Return a core alone, with the memory of the method's experiments."""
+    return Target(name=name, core=core(name), flash_bytes=1024 * KB, ram_bytes=256 * KB, clock_hz=clock_hz)
+
+
+def _board(
+    name: str,
+    core_name: str,
+    *,
+    flash_kb: int,
+    ram_kb: int,
+    mhz: int,
+    flash_origin: int = FLASH_ORIGIN,
+    ram_origin: int = RAM_ORIGIN,
+) -> Target:
+    """Return a board; ``ram_kb`` is its largest run of RAM without a gap, ``mhz`` the highest clock."""
+    return Target(
+        name=name,
+        core=core(core_name),
+        flash_bytes=flash_kb * KB,
+        ram_bytes=ram_kb * KB,
+        clock_hz=mhz * MHZ,
+        flash_origin=flash_origin,
+        ram_origin=ram_origin,
+    )
+
+
 _TARGETS = (
-    Target(
-        name="cortex-m4",  # the memory of the method's experiments, on the most common core
-        cpu="cortex_m4",
-        simulated_cpu="CORTEX_M4",
-        flash_bytes=1024 * 1024,
-        ram_bytes=256 * 1024,
-        clock_hz=80_000_000,
-        has_dsp=True,
-    ),
+    _bare("cortex-m0plus", 48 * MHZ),
+    _bare("cortex-m3", 72 * MHZ),
+    _bare("cortex-m4", 80 * MHZ),
+    _bare("cortex-m7", 216 * MHZ),
+    _bare("cortex-m33", 110 * MHZ),
+    _board("arduino-zero", "cortex-m0plus", flash_kb=256, ram_kb=32, mhz=48, flash_origin=0),  # SAMD21G18
+    _board("nucleo-g071rb", "cortex-m0plus", flash_kb=128, ram_kb=36, mhz=64),  # without RAM parity
+    _board("pico", "cortex-m0plus", flash_kb=2048, ram_kb=264, mhz=133, flash_origin=XIP_ORIGIN),  # RP2040
+    _board("bluepill-f103c8", "cortex-m3", flash_kb=64, ram_kb=20, mhz=72),
+    _board("microbit-v2", "cortex-m4", flash_kb=512, ram_kb=128, mhz=64, flash_origin=0),  # nRF52833
+    _board("nano-33-ble", "cortex-m4", flash_kb=1024, ram_kb=256, mhz=64, flash_origin=0),  # nRF52840
+    _board("nucleo-f446re", "cortex-m4", flash_kb=512, ram_kb=128, mhz=180),
+    _board("nucleo-l4r5zi", "cortex-m4", flash_kb=2048, ram_kb=640, mhz=120),
+    _board("nucleo-f767zi", "cortex-m7", flash_kb=2048, ram_kb=512, mhz=216),
+    _board(
+        "nucleo-h743zi", "cortex-m7", flash_kb=2048, ram_kb=512, mhz=480, ram_origin=0x2400_0000
+    ),  # its AXI RAM
+    _board("nucleo-l552ze-q", "cortex-m33", flash_kb=512, ram_kb=256, mhz=110),
+    _board("pico-2", "cortex-m33", flash_kb=4096, ram_kb=520, mhz=150, flash_origin=XIP_ORIGIN),  # RP2350
 )
 
 
