@@ -31,7 +31,7 @@ from tinypareto.space import Space
 
 N_SAMPLES = 128  # s, of the acquisition function
 RESTARTS, RAW_SAMPLES = 10, 512  # of its optimisation
-# Raw samples valued together: the result is the same, and with many boxes all at once would take 4 GB and twice the time.
+# Raw samples valued together. The result is the same; with many boxes all at once would take 4 GB and twice the time.
 RAW_SAMPLES_AT_ONCE = 32
 Candidates = Callable[[Tensor], Tensor]
 
