@@ -31,7 +31,11 @@ class GraphBuilder:
 
     def graph(self, output, name="small"):
         return Graph(
-            name=name, tensors=dict(self.tensors), operators=tuple(self.operators), input="x", output=output
+            name=name,
+            tensors=dict(self.tensors),
+            operators=tuple(self.operators),
+            inputs=("x",),
+            outputs=(output,),
         )
 
     def conv(self, name, source, cout, window, groups=1, factor=None, limit=127):

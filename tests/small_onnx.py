@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from tinypareto.mcu.read_onnx import read_onnx
-from tinypareto.mcu.reference import dequantize_output, quantize_input, run_reference
+from tinypareto.mcu.reference import run_reference
+from tinypareto.mcu.samples import dequantize_output, quantize_input
 
 OPSET = 20
 
@@ -109,6 +110,32 @@ def steps_apart(path: Path, x, graph=None):
     want = run_onnx(path, x)
     got = dequantize_output(graph, run_reference(graph, quantize_input(graph, x)))
     assert got.shape == want.shape
-    scale = graph.tensors[graph.output].scale
+    scale = graph.tensors[graph.outputs[0]].scale
     assert len(np.unique(np.rint(want / scale))) > 4, "a constant output shows nothing"
     return np.abs(np.rint((got - want) / scale))
+
+
+def edited(path, change):
+    """Apply ``change`` to the file's graph."""
+    model = onnx.load(path)
+    change(model.graph)
+    onnx.save(model, path)
+    return path
+
+
+def two_by_two(folder):
+    """Two inputs, x (6) and z (6); two outputs, z - x and relu(x)."""
+    (before, first), (behind, last) = qdq("z", 0.04, 9), qdq("g", 0.07, -5)
+    middle = [
+        *before,
+        helper.make_node("Sub", ["z_r", "x_r"], ["g"]),
+        *behind,
+        helper.make_node("Relu", ["x_r"], ["h"]),
+    ]
+    path = written_by_hand(folder, middle, {**first, **last})
+
+    def extend(graph):
+        graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", 6]))
+        graph.output.insert(0, helper.make_tensor_value_info("g_r", TensorProto.FLOAT, ["batch", 6]))
+
+    return edited(path, extend)

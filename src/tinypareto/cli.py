@@ -188,7 +188,7 @@ def simulate(
     output_file: Annotated[Path, typer.Option("--output", help="Where the float32 outputs go.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Run firmware.elf on a simulated core, on float32 samples of a .npy file."""
+    """Run firmware.elf on a simulated core, on float32 samples of a .npy file (.npz for several inputs)."""
     from tinypareto.mcu.firmware import simulate_folder
 
     show(simulate_folder(folder, input_file, output_file), as_json)

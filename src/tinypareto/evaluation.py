@@ -27,7 +27,7 @@ from tinypareto.mcu.firmware import (
     measure,
     read_program,
 )
-from tinypareto.mcu.reference import dequantize_output, quantize_input
+from tinypareto.mcu.samples import dequantize_output, quantize_input
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.metrics import never_predicted

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from small_onnx import normal, two_by_two
 from torch import nn
 
 from tinypareto.errors import ShapeError, SimulationError
@@ -18,6 +19,9 @@ from tinypareto.mcu.firmware import (
     read_program,
     simulate_folder,
 )
+from tinypareto.mcu.read_onnx import read_onnx
+from tinypareto.mcu.reference import run_reference
+from tinypareto.mcu.samples import dequantize_outputs, quantize_input
 from tinypareto.mcu.targets import target
 from tinypareto.network.quantize import QuantizationConfig, quantize_network, run_onnx
 
@@ -65,6 +69,23 @@ def test_simulated_outputs_are_those_of_onnxruntime_within_two_steps(compiled, m
     assert outputs.shape == expected.shape
     assert np.abs(outputs - expected).max() <= 2.001 * step
     assert said["instructions"] == sum(operator["instructions"] for operator in said["operators"])
+
+
+def test_several_inputs_and_outputs_are_read_and_written_by_name(tmp_path):
+    path, folder = two_by_two(tmp_path), tmp_path / "out"
+    compile_model(path, "cortex-m4", folder)
+    header = (folder / "firmware" / "model.h").read_text()
+    for macro in ("MODEL_INPUT_X_BYTES 6", "MODEL_INPUT_Z_SCALE", "MODEL_OUTPUT_G ", "MODEL_OUTPUT_H_SCALE"):
+        assert f"#define {macro}" in header
+    values = {"x": normal(9, 6), "z": normal(9, 6, seed=1)}
+    np.savez(tmp_path / "in.npz", **values)
+    simulate_folder(folder, tmp_path / "in.npz", tmp_path / "out.npz")
+    graph = read_onnx(path)
+    expected = dequantize_outputs(graph, run_reference(graph, quantize_input(graph, values)))
+    with np.load(tmp_path / "out.npz") as outputs:
+        assert set(outputs) == {"g", "h"}
+        for name, want in expected.items():
+            np.testing.assert_array_equal(outputs[name], want)
 
 
 def test_project_is_byte_identical_from_run_to_run(model):

@@ -39,7 +39,9 @@ def two_tensor_graph(operator, *, scales):
         name: Tensor(name=name, shape=(1, 1, 2), scale=scale, zero_point=0)
         for name, scale in zip(names, scales, strict=True)
     }
-    return Graph(name="g", tensors=tensors, operators=(operator,), input=names[0], output=operator.output)
+    return Graph(
+        name="g", tensors=tensors, operators=(operator,), inputs=names[:1], outputs=(operator.output,)
+    )
 
 
 def dense(weight, bias):

@@ -16,7 +16,7 @@ def chain(*names):
         for before, after in itertools.pairwise(names)
     )
     tensors = {name: tensor(name) for name in names}
-    return Graph(name="chain", tensors=tensors, operators=operators, input=names[0], output=names[-1])
+    return Graph(name="chain", tensors=tensors, operators=operators, inputs=names[:1], outputs=names[-1:])
 
 
 def test_a_tensor_has_as_many_bytes_as_elements():

@@ -54,7 +54,7 @@ def graph_of(operator, in_shape, out_shape, rng):
         "x": Tensor(name="x", shape=in_shape, scale=0.05, zero_point=int(rng.integers(-20, 20))),
         "y": Tensor(name="y", shape=out_shape, scale=0.3, zero_point=int(rng.integers(-20, 20))),
     }
-    return Graph(name="net", tensors=tensors, operators=(operator,), input="x", output="y")
+    return Graph(name="net", tensors=tensors, operators=(operator,), inputs=("x",), outputs=("y",))
 
 
 def convolution(cin, cout, size, window, groups=1, seed=0, **settings):
@@ -114,7 +114,25 @@ def residual():
         Relu(name="relu", inputs=("a",), output="b"),
         Add(name="add", inputs=("b", "x"), output="y", clamp=(11, 127)),
     )
-    return Graph(name="net", tensors=tensors, operators=operators, input="x", output="y")
+    return Graph(name="net", tensors=tensors, operators=operators, inputs=("x",), outputs=("y",))
+
+
+def two_by_two():
+    """Inputs of unlike sizes; outputs are the first's pool, the second itself and a sum of both pools."""
+    rng = np.random.default_rng(6)
+    shapes = {"x": (4, 6, 3), "z": (2, 9, 3), "p": (2, 3, 3), "q": (2, 3, 3), "y": (2, 3, 3)}
+    tensors = {
+        name: Tensor(
+            name=name, shape=shape, scale=rng.uniform(0.04, 0.06), zero_point=int(rng.integers(-9, 9))
+        )
+        for name, shape in shapes.items()
+    }
+    operators = (
+        MaxPool(name="p", inputs=("x",), output="p", window=Window(kernel=(2, 2), stride=(2, 2))),
+        AveragePool(name="q", inputs=("z",), output="q", window=Window(kernel=(1, 3), stride=(1, 3))),
+        Add(name="add", inputs=("p", "q"), output="y"),
+    )
+    return Graph(name="net", tensors=tensors, operators=operators, inputs=("x", "z"), outputs=("p", "z", "y"))
 
 
 def extreme_factors():
@@ -155,6 +173,7 @@ GRAPHS = {
     "product of one channel": arithmetic(Mul, (6, 3, 1), per_channel=True, scale=0.02),
     "product that saturates": arithmetic(Mul, (5, 3, 7), scale=0.004),
     "residual": residual(),
+    "several inputs and outputs": two_by_two(),
     "extreme factors": extreme_factors(),
 }  # fmt: skip
 
@@ -163,9 +182,7 @@ GRAPHS = {
 def test_host_simulated_core_and_reference_agree_in_every_byte(name, tmp_path):
     graph = GRAPHS[name]
     program = write_program(graph, M4)
-    inputs = np.random.default_rng(1).integers(
-        -128, 128, (6, *graph.tensors[graph.input].shape), dtype=np.int8
-    )
+    inputs = np.random.default_rng(1).integers(-128, 128, (6, *graph.input_shape), dtype=np.int8)
     inputs[0], inputs[1] = -128, 127
     expected = run_reference(graph, inputs)
     assert name == "extreme factors" or len(np.unique(expected)) > 5, "the case would prove little"

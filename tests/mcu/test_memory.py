@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def lookup(source, output):
 def network(operators, **sizes):
     tensors = {name: tensor(name, size) for name, size in sizes.items()}
     first, *_, last = sizes
-    return Graph(name="g", tensors=tensors, operators=tuple(operators), input=first, output=last)
+    return Graph(name="g", tensors=tensors, operators=tuple(operators), inputs=(first,), outputs=(last,))
 
 
 def random_network(seed):
@@ -51,7 +53,14 @@ def random_network(seed):
         same = kind < 2 or rng.random() < 0.3
         sizes[output] = sizes[source] if same else int(rng.integers(1, 900))
     scratch = {op.name: int(rng.integers(0, 300)) for op in operators if rng.random() < 0.4}
-    return network(operators, **sizes), scratch
+    graph, written = network(operators, **sizes), list(sizes)[1:]
+    if seed % 3 == 0:  # a second input, which the last operator but one reads, and more outputs
+        side = MaxPool(name="to_side", inputs=("x2",), output="side", window=Window(kernel=(1, 1)))
+        operators.insert(-1, side)
+        graph = network(operators, **sizes, x2=77, side=13)
+        outputs = tuple(dict.fromkeys((*rng.choice(written, 2).tolist(), written[-1])))
+        graph = replace(graph, inputs=("t0", "x2"), outputs=outputs)
+    return graph, scratch
 
 
 def run_in_arena(graph, plan, scratch):
@@ -67,7 +76,8 @@ def run_in_arena(graph, plan, scratch):
     def apart(a, b):
         return a.stop <= b.start or b.stop <= a.start
 
-    arena[span(graph.input)] = graph.input
+    for name in graph.inputs:
+        arena[span(name)] = name
     for operator in graph.operators:
         written = span(operator.output)
         for name in operator.inputs:
@@ -84,7 +94,8 @@ def run_in_arena(graph, plan, scratch):
             arena[rough] = "scratch"
         assert written.stop <= plan.size
         arena[written] = operator.output
-    assert (arena[span(graph.output)] == graph.output).all(), "the output was overwritten"
+    for name in graph.outputs:
+        assert (arena[span(name)] == name).all(), f"{name} was overwritten before the caller read it"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

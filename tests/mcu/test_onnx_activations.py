@@ -12,7 +12,8 @@ from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.graph import Lookup, Relu, Tensor
 from tinypareto.mcu.onnx_activations import lookup_table
 from tinypareto.mcu.read_onnx import read_onnx
-from tinypareto.mcu.reference import dequantize_output, quantize_input, run_reference
+from tinypareto.mcu.reference import run_reference
+from tinypareto.mcu.samples import dequantize_output, quantize_input
 
 SCALE, ZERO_POINT = float(np.float32(0.05)), -4  # of x in files written by hand
 LEVELS = (np.float32(SCALE) * (np.arange(-128, 128, dtype=np.float32) - ZERO_POINT)).reshape(1, 256)
@@ -82,7 +83,7 @@ def test_images_and_series_keep_their_shape(tmp_path, dims):
     path = written_by_hand(
         tmp_path, [helper.make_node("Tanh", ["x_r"], ["h"])], dims=dims, output=("h", 0.01, 3)
     )
-    assert read_onnx(path).output_dims == dims
+    assert read_onnx(path).output_dims == (dims,)
     assert steps_apart(path, samples(dims)).max() <= 1
 
 

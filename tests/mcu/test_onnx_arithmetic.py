@@ -90,7 +90,7 @@ def test_a_factor_per_channel_stands_second_and_is_at_most_one_step_from_onnxrun
     graph = read_onnx(path)
     assert graph.operators[-1].inputs == ("x", "g")
     assert graph.tensors["g"].shape == (1, 1, 4)
-    assert graph.output_dims == dims
+    assert graph.output_dims == (dims,)
     assert steps_apart(path, samples(dims)).max() <= 1
 
 

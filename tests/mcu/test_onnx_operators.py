@@ -207,7 +207,7 @@ def test_axes_of_length_one_come_and_go_without_an_operator(tmp_path):
     path = written_by_hand(tmp_path, middle, constants, dims=SERIES, output=("h", 0.02, 3))
     graph = read_onnx(path)
     assert [operator.name for operator in graph.operators] == ["pool"]
-    assert graph.output_dims == (4, 1, 1)
+    assert graph.output_dims == ((4, 1, 1),)
     assert steps_apart(path, samples(SERIES)).max() <= 1
 
 

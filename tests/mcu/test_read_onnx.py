@@ -2,18 +2,21 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 from small_onnx import (
     Calibration,
+    edited,
     float_file,
     int8_weight,
     normal,
     qdq,
     quantized_file,
     steps_apart,
+    two_by_two,
     written_by_hand,
 )
 from torch import nn
@@ -23,7 +26,8 @@ from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Lookup, MaxPool, Mul, Relu
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
-from tinypareto.mcu.reference import quantize_input, run_reference_tensors
+from tinypareto.mcu.reference import run_reference, run_reference_tensors
+from tinypareto.mcu.samples import dequantize_outputs, quantize_input
 from tinypareto.network.quantize import QuantizationConfig, export_onnx, quantize_onnx
 
 PER_CHANNEL, PER_TENSOR = QuantizationConfig(), QuantizationConfig(per_channel=False)
@@ -163,10 +167,10 @@ def test_the_graph_of_a_residual_network_has_its_layers_in_order(exported, tmp_p
     assert kinds.count(Add) == 3
     assert kinds[-2:] == [AveragePool, Dense]
     assert len(kinds) == 13
-    assert graph.tensors[graph.input].shape == (12, 10, 3)
-    assert graph.tensors[graph.output].shape == (1, 1, 10)
-    assert (graph.input, graph.output) == ("input", "output")
-    assert (graph.input_dims, graph.output_dims) == ((3, 12, 10), (10,))
+    assert graph.input_shape == (12, 10, 3)
+    assert graph.output_shape == (1, 1, 10)
+    assert (graph.inputs, graph.outputs) == (("input",), ("output",))
+    assert (graph.input_dims, graph.output_dims) == (((3, 12, 10),), ((10,),))
 
 
 def test_the_graph_of_a_series_has_height_one(exported, tmp_path):
@@ -179,7 +183,7 @@ def test_the_graph_of_a_series_has_height_one(exported, tmp_path):
         AveragePool,
         Dense,
     ]
-    assert graph.tensors[graph.input].shape == (1, 40, 6)
+    assert graph.input_shape == (1, 40, 6)
     depthwise = graph.operators[2]
     assert depthwise.weight.shape == (8, 1, 3, 1)
     assert (depthwise.groups, depthwise.window.dilation, depthwise.window.padding) == (
@@ -194,7 +198,7 @@ def test_names_are_unique_and_tensors_are_written_once(exported, tmp_path):
     names = [operator.name for operator in graph.operators]
     outputs = [operator.output for operator in graph.operators]
     assert len(set(names)) == len(names)
-    assert len({graph.input, *outputs}) == len(outputs) + 1
+    assert len({*graph.inputs, *outputs}) == len(outputs) + 1
 
 
 @pytest.mark.parametrize("make", [ResNet, Separable])
@@ -281,30 +285,44 @@ def test_uint8_weights_are_refused(tmp_path):
     refuses(path, r"weights must be int8 .*weight_type=QInt8")
 
 
-def edited(path, change):
-    """Apply ``change`` to the file's graph."""
-    model = onnx.load(path)
-    change(model.graph)
-    onnx.save(model, path)
-    return path
+def test_several_inputs_and_outputs_are_those_of_onnxruntime(tmp_path):
+    path = two_by_two(tmp_path)
+    graph = read_onnx(path)
+    assert (graph.inputs, graph.outputs) == (("x", "z"), ("g", "h"))
+    assert (graph.input_dims, graph.output_dims) == (((6,), (6,)), ((6,), (6,)))
+    values = {"x": normal(50, 6), "z": normal(50, 6, seed=1)}
+    got = dequantize_outputs(graph, run_reference(graph, quantize_input(graph, values)))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for name, want in zip(graph.outputs, session.run(None, values), strict=True):
+        steps = np.rint((got[name] - want) / graph.tensors[name].scale)
+        assert np.abs(steps).max() <= 1
+        assert len(np.unique(want)) > 20
 
 
-def test_several_inputs_are_refused(tmp_path):
+def test_a_file_without_an_input_is_refused(tmp_path):
     path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"])])
-    second = helper.make_tensor_value_info("x2", TensorProto.FLOAT, ["b", 6])
-    refuses(edited(path, lambda graph: graph.input.append(second)), "one input, not x, x2; merge or remove")
+
+    def fix(graph):
+        del graph.input[:]
+        graph.initializer.append(onnx.numpy_helper.from_array(normal(1, 6), "x"))
+
+    refuses(edited(path, fix), "must have an input, but has none")
 
 
-def test_several_outputs_are_refused(tmp_path):
+def test_an_output_that_is_another_one_again_is_refused(tmp_path):
     path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"])])
-    second = helper.make_tensor_value_info("x_r", TensorProto.FLOAT, ["b", 6])
-    refuses(edited(path, lambda graph: graph.output.append(second)), "one output, not h_r, x_r; keep one")
+
+    def fix(graph):
+        graph.node.append(helper.make_node("Identity", ["h_r"], ["again"]))
+        graph.output.append(helper.make_tensor_value_info("again", TensorProto.FLOAT, ["batch", 6]))
+
+    refuses(edited(path, fix), "Output 'again' must differ from the others, but is 'h' again; keep one")
 
 
 def test_constants_that_are_listed_as_inputs_do_not_count(tmp_path):
     path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"])])
     listed = helper.make_tensor_value_info("x_s", TensorProto.FLOAT, [])
-    assert read_onnx(edited(path, lambda graph: graph.input.append(listed))).input == "x"
+    assert read_onnx(edited(path, lambda graph: graph.input.append(listed))).inputs == ("x",)
 
 
 @pytest.mark.parametrize("dims", [("height", 8), (2, "height", 8), (0, 4), (1, 2, 3, 4), ()])
@@ -319,7 +337,7 @@ def test_a_fixed_batch_of_one_is_read(tmp_path):
     def fix(graph):
         graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
 
-    assert read_onnx(edited(path, fix)).input_dims == (6,)
+    assert read_onnx(edited(path, fix)).input_dims == ((6,),)
 
 
 def test_an_input_that_is_not_float_is_refused(tmp_path):

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tinypareto.errors import DataError, ShapeError
+from tinypareto.errors import ShapeError
 from tinypareto.mcu.graph import (
     Add,
     AveragePool,
@@ -18,22 +18,17 @@ from tinypareto.mcu.graph import (
     Tensor,
     Window,
 )
-from tinypareto.mcu.reference import (
-    dequantize_output,
-    quantize_input,
-    run_reference,
-    run_reference_tensors,
-)
+from tinypareto.mcu.reference import run_reference, run_reference_tensors
 
 
-def graph_of(operator, shapes, *, scales=None, zero_points=None, **dims):
+def graph_of(operator, shapes, *, scales=None, zero_points=None):
     names = (*operator.inputs, operator.output)
     scales, zero_points = scales or [1.0] * len(names), zero_points or [0] * len(names)
     tensors = {
         name: Tensor(name=name, shape=shape, scale=scale, zero_point=zero_point)
         for name, shape, scale, zero_point in zip(names, shapes, scales, zero_points, strict=True)
     }
-    return Graph(name="g", tensors=tensors, operators=(operator,), input="x", output="y", **dims)
+    return Graph(name="g", tensors=tensors, operators=(operator,), inputs=("x",), outputs=("y",))
 
 
 def image(values):
@@ -129,7 +124,7 @@ def test_an_addition_scales_each_input_by_its_own_factor():
         name: Tensor(name=name, shape=(1, 1, 2), scale=scale, zero_point=zero_point)
         for name, scale, zero_point in (("x", 1.0, 0), ("r", 0.5, -10), ("y", 2.0, 1))
     }
-    graph = Graph(name="g", tensors=tensors, operators=operators, input="x", output="y")
+    graph = Graph(name="g", tensors=tensors, operators=operators, inputs=("x",), outputs=("y",))
     got = run_reference_tensors(graph, np.array([8, -8], np.int8).reshape(1, 1, 1, 2))
     assert got["r"].ravel().tolist() == [6, -10]  # 8 / 0.5 - 10
     assert got["y"].ravel().tolist() == [9, -3]  # (8 + 8) / 2 + 1, (-8 + 0) / 2 + 1
@@ -150,7 +145,7 @@ def test_arithmetic_equals_real_numbers_rounded_once(make, inputs, small):
     maximum = MaxPool(name="first", inputs=("x",), output="r", window=Window(kernel=(3, 4)))
     operator = make(name="op", inputs=tuple(inputs), output="y", clamp=(-100, 90))
     operators = (maximum if small else lookup, operator)
-    graph = Graph(name="g", tensors=tensors, operators=operators, input="x", output="y")
+    graph = Graph(name="g", tensors=tensors, operators=operators, inputs=("x",), outputs=("y",))
     x = rng.integers(-30, 40, size=(8, *shape), dtype=np.int8)
     got = run_reference_tensors(graph, x)
     first, second = (scales[name] * (got[name].astype(float) - zero_points[name]) for name in inputs)
@@ -218,55 +213,3 @@ def test_inputs_of_another_shape_or_type_are_refused_with_a_remedy(x):
     graph = graph_of(Relu(name="relu", inputs=("x",), output="y"), [(1, 1, 2), (1, 1, 2)])
     with pytest.raises(ShapeError, match="quantize_input"):
         run_reference(graph, x)
-
-
-def test_an_input_is_rounded_half_to_even_shifted_clamped_and_turned_to_hwc():
-    graph = graph_of(
-        Relu(name="relu", inputs=("x",), output="y"),
-        [(1, 3, 2)] * 2,
-        scales=[0.5, 0.5],
-        zero_points=[10, 10],
-        input_dims=(2, 3),
-    )
-    series = [[0.25, 0.75, -0.25], [1000.0, -1000.0, 1.0]]  # channel, position
-    quantized = quantize_input(graph, [series])
-    assert quantized.shape == (1, 1, 3, 2)
-    assert quantized[0, 0, :, 0].tolist() == [10, 12, 10]
-    assert quantized[0, 0, :, 1].tolist() == [127, -128, 12]
-
-
-def test_an_output_returns_to_the_files_layout():
-    graph = graph_of(
-        Relu(name="relu", inputs=("x",), output="y"),
-        [(2, 2, 3)] * 2,
-        scales=[0.5, 0.5],
-        zero_points=[1, 1],
-        output_dims=(12,),
-    )
-    hwc = np.arange(12, dtype=np.int8).reshape(1, 2, 2, 3)
-    want = (np.arange(12).reshape(4, 3).T.ravel() - 1) * 0.5
-    assert dequantize_output(graph, hwc).tolist() == [want.tolist()]
-
-
-def test_quantising_what_was_dequantised_gives_the_same_bytes():
-    graph = graph_of(
-        Relu(name="relu", inputs=("x",), output="y"),
-        [(2, 3, 4)] * 2,
-        scales=[0.037, 0.037],
-        zero_points=[-3, -3],
-    )
-    x = np.random.default_rng(0).integers(-128, 128, size=(5, 2, 3, 4), dtype=np.int8)
-    assert (quantize_input(graph, dequantize_output(graph, x)) == x).all()
-
-
-def test_floats_of_another_shape_are_refused_with_a_remedy():
-    graph = graph_of(Relu(name="relu", inputs=("x",), output="y"), [(2, 3, 4)] * 2)
-    with pytest.raises(ShapeError, match=r"n x 4 x 2 x 3 .* own layout"):
-        quantize_input(graph, np.zeros((1, 2, 3, 4)))
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_floats_that_are_not_finite_are_refused_with_a_remedy(value):
-    graph = graph_of(Relu(name="relu", inputs=("x",), output="y"), [(1, 1, 2)] * 2)
-    with pytest.raises(DataError, match="clean the data"):
-        quantize_input(graph, np.array([0.0, value]).reshape(1, 2, 1, 1))

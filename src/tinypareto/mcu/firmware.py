@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
 from tinypareto.errors import SimulationError
 from tinypareto.mcu.emit.project import Files, c_sources, emit_linker_script, emit_project, scratch_bytes
@@ -18,7 +20,7 @@ from tinypareto.mcu.graph import Convolution, Dense, Graph, Int8Array, Lookup
 from tinypareto.mcu.memory import ArenaPlan, plan_arena
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
-from tinypareto.mcu.reference import dequantize_output, quantize_input
+from tinypareto.mcu.samples import dequantize_outputs, quantize_input
 from tinypareto.mcu.simulator import OperatorCount, simulate
 from tinypareto.mcu.targets import Target, roomy, target
 from tinypareto.mcu.toolchain import HostModel, build_elf, build_host_library
@@ -56,7 +58,7 @@ class Measurement:
     footprint: Footprint
     instructions: int
     operators: tuple[OperatorCount, ...]
-    outputs: Int8Array  # n x Ho x Wo x Co
+    outputs: Int8Array  # n x Ho x Wo x Co, or n x bytes of several outputs
 
 
 def write_program(graph: Graph, core: Target) -> Program:
@@ -98,33 +100,33 @@ def measure(firmware: Firmware, inputs: Int8Array) -> Measurement:
 
     Args:
         firmware: As linked.
-        inputs: Quantised samples, n x H x W x C, at least one.
+        inputs: Quantised samples, n x H x W x C or n x bytes of several inputs, at least one.
 
     Raises:
         SimulationError: If the core faults.
     """
     program = firmware.program
     simulation = simulate(firmware.elf, program.target, inputs)
-    shape = program.graph.tensors[program.graph.output].shape
     return Measurement(
         footprint=read_footprint(firmware.elf, simulation.stack_bytes),
         instructions=simulation.instructions,
         operators=simulation.operators,
-        outputs=simulation.outputs.reshape(-1, *shape),
+        outputs=simulation.outputs.reshape(-1, *program.graph.output_shape),
     )
 
 
 @contextmanager
 def host_model(program: Program) -> Iterator[HostModel]:
     """Yield the program's C compiled for this machine."""
+    graph, offsets = program.graph, program.plan.offsets
     with tempfile.TemporaryDirectory() as folder:
         write_files(program.files, Path(folder))
         yield HostModel(
             build_host_library(Path(folder), c_sources(program.files)),
-            input_shape=program.graph.tensors[program.graph.input].shape,
-            output_shape=program.graph.tensors[program.graph.output].shape,
-            input_offset=program.plan.offsets[program.graph.input],
-            output_offset=program.plan.offsets[program.graph.output],
+            input_shape=graph.input_shape,
+            output_shape=graph.output_shape,
+            inputs=[(offsets[name], graph.tensors[name].size) for name in graph.inputs],
+            outputs=[(offsets[name], graph.tensors[name].size) for name in graph.outputs],
         )
 
 
@@ -146,7 +148,7 @@ def compile_model(model: Path, target_name: str, folder: Path) -> dict[str, Any]
     if (folder / MODEL).resolve() != model.resolve():
         shutil.copyfile(model, folder / MODEL)
     (folder / "target.json").write_text(json.dumps({"target": core.name}), encoding="utf-8")
-    shape = program.graph.tensors[program.graph.input].shape
+    shape = program.graph.input_shape
     inputs = np.random.default_rng(SEED).integers(-128, 128, size=(2, *shape), dtype=np.int8)
     measurement = measure(firmware, inputs)
     with host_model(program) as host:
@@ -165,6 +167,9 @@ def compile_model(model: Path, target_name: str, folder: Path) -> dict[str, Any]
 def simulate_folder(folder: Path, input_file: Path, output_file: Path) -> dict[str, Any]:
     """Run what `compile_model` left in ``folder`` on float32 samples; write float32 outputs.
 
+    A network with several inputs reads an .npz file with an array for each by name; one with several
+    outputs writes an .npz file.
+
     Returns:
         What ``tinypareto simulate --json`` prints; instructions are those of one inference.
 
@@ -179,20 +184,33 @@ def simulate_folder(folder: Path, input_file: Path, output_file: Path) -> dict[s
             f"{folder} must be a folder that `tinypareto compile` wrote, got {error}; compile the model first."
         ) from error
     graph = optimize(read_onnx(folder / MODEL))
-    try:
-        samples = np.load(input_file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise SimulationError(
-            f"{input_file} must be a .npy file of numbers: {error}; write it with numpy.save."
-        ) from error
-    simulation = simulate(folder / ELF, core, quantize_input(graph, samples))
-    shape = graph.tensors[graph.output].shape
-    np.save(output_file, dequantize_output(graph, simulation.outputs.reshape(-1, *shape)))
+    simulation = simulate(folder / ELF, core, quantize_input(graph, _load_samples(input_file)))
+    outputs = dequantize_outputs(graph, simulation.outputs)
+    if len(outputs) == 1:
+        np.save(output_file, outputs[graph.outputs[0]])
+    else:
+        np.savez(output_file, allow_pickle=False, **outputs)
     return {
         "instructions": simulation.instructions,
         "stack_bytes": simulation.stack_bytes,
         "operators": [asdict(operator) for operator in simulation.operators],
     }
+
+
+def _load_samples(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
+    """Return the array of an .npy file or those of an .npz file by name.
+
+    Raises:
+        SimulationError: If it is neither.
+    """
+    try:
+        samples = np.load(path, allow_pickle=False)
+        return samples if isinstance(samples, np.ndarray) else dict(samples)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise SimulationError(
+            f"{path} must be a .npy file of numbers: {error}; write it with numpy.save, several inputs with "
+            "numpy.savez."
+        ) from error
 
 
 def compare_outputs(simulated: Int8Array, host: Int8Array) -> None:

@@ -131,24 +131,39 @@ class Lookup(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """A network: its tensors by name, its operators in execution order, its input and output.
+    """A network: its tensors by name, its operators in execution order, its inputs and outputs.
 
-    ``input_dims`` and ``output_dims`` are the shapes that the model's file uses, without the batch
-    axis: (C, H, W), (C, L) or (F,); empty means (C, H, W).
+    ``input_dims`` and ``output_dims`` are the shapes that the model's file uses, one for each input and
+    output, without the batch axis: (C, H, W), (C, L) or (F,); empty means (C, H, W) for all.
     """
 
     name: str
     tensors: dict[str, Tensor]
     operators: tuple[Operator, ...]
-    input: str
-    output: str
-    input_dims: tuple[int, ...] = ()
-    output_dims: tuple[int, ...] = ()
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    input_dims: tuple[tuple[int, ...], ...] = ()
+    output_dims: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one quantised sample: H x W x C, or the bytes of several inputs, one behind the other."""
+        return self._sample_shape(self.inputs)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one sample's quantised result: H x W x C, or the bytes of several outputs."""
+        return self._sample_shape(self.outputs)
 
     def with_operators(self, operators: tuple[Operator, ...]) -> "Graph":
         """Return this graph with other operators; tensors that none of them uses are dropped."""
-        used = {self.input, self.output}
+        used = {*self.inputs, *self.outputs}
         for operator in operators:
             used.update(operator.inputs, (operator.output,))
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self, tensors=tensors, operators=operators)
+
+    def _sample_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:
+        if len(names) == 1:
+            return self.tensors[names[0]].shape
+        return (sum(self.tensors[name].size for name in names),)

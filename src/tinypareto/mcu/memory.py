@@ -1,13 +1,13 @@
 """Graph -> arena plan: where each tensor and each operator's scratch lies in one static buffer.
 
 Operators are numbered 0, 1, ... in execution order. A tensor lives from the operator that writes it
-to the last one that reads it, both included; the network's input lives from operator 0 on, its output
-until the caller has read it. What lives at the same time must not overlap, with one exception: an
+to the last one that reads it, both included; the network's inputs live from operator 0 on, its outputs
+until the caller has read them. What lives at the same time must not overlap, with one exception: an
 elementwise operator may write exactly over an input that nothing reads later, since each of its output
 bytes depends on the input bytes at the same place only.
 
-The network's input is no exception: its bytes may be overwritten as soon as its last reader is done,
-so the caller fills it anew before each inference.
+The network's inputs are no exception: their bytes may be overwritten as soon as the last reader is done,
+so the caller fills them anew before each inference.
 """
 
 from collections.abc import Mapping
@@ -80,13 +80,14 @@ def plan_arena(graph: Graph, scratch: Mapping[str, int] | None = None) -> ArenaP
 
 
 def tensor_lifetimes(graph: Graph) -> dict[str, Block]:
-    """Return each tensor's bytes and the steps in which it lives; the caller reads the output in the last."""
+    """Return each tensor's bytes and the steps in which it lives; the caller reads outputs in the last."""
     end = len(graph.operators)
-    first, last = {graph.input: 0}, {graph.input: 0}
+    first = dict.fromkeys(graph.inputs, 0)
+    last = dict(first)
     for step, operator in enumerate(graph.operators):
         first[operator.output] = last[operator.output] = step
         last.update(dict.fromkeys(operator.inputs, step))
-    last[graph.output] = end
+    last.update(dict.fromkeys(graph.outputs, end))
     return {
         name: Block(size=_aligned(tensor.size), first=first[name], last=last[name])
         for name, tensor in graph.tensors.items()

@@ -41,7 +41,7 @@ def read_onnx(path: str | Path) -> Graph:
 
     Args:
         path: Written by ``onnxruntime.quantization.quantize_static`` with ``QuantFormat.QDQ``, or
-            equal in structure. One float input, one float output, batch axis first.
+            equal in structure. Float inputs and outputs, batch axis first.
 
     Raises:
         UnsupportedModelError: If the file is not such a network; the message names the node and its
@@ -64,47 +64,47 @@ class _Reader:
         self.operators: list[Operator] = []
 
     def read(self) -> Graph:
-        source = self._network_input()
-        self.values[source.name] = source
+        sources = self._network_inputs()
+        self.values.update({source.name: source for source in sources})
         for proto in self.proto.node:
             self._read_node(proto)
-        result = self._network_output()
-        if source.name not in self.tensors:
-            raise UnsupportedModelError(
-                f"Input '{source.name}' is never quantised; put QuantizeLinear behind it."
-            )
+        results = self._network_outputs()
+        for source in sources:
+            if source.name not in self.tensors:
+                raise UnsupportedModelError(
+                    f"Input '{source.name}' is never quantised; put QuantizeLinear behind it."
+                )
         return Graph(
             name=self.proto.name,
             tensors=self.tensors,
             operators=tuple(self.operators),
-            input=source.name,
-            output=result.tensor.name,
-            input_dims=source.dims,
-            output_dims=result.dims,
+            inputs=tuple(source.name for source in sources),
+            outputs=tuple(result.tensor.name for result in results),
+            input_dims=tuple(source.dims for source in sources),
+            output_dims=tuple(result.dims for result in results),
         )
 
-    def _network_input(self) -> NetworkInput:
+    def _network_inputs(self) -> list[NetworkInput]:
         inputs = [value for value in self.proto.input if value.name not in self.values]
-        if len(inputs) != 1:
-            names = ", ".join(value.name for value in inputs) or "none"
-            raise UnsupportedModelError(
-                f"The network must have one input, not {names}; merge or remove them."
-            )
-        return NetworkInput(name=inputs[0].name, dims=_static_dims(inputs[0]))
+        if not inputs:
+            raise UnsupportedModelError("The network must have an input, but has none; export it again.")
+        return [NetworkInput(name=value.name, dims=_static_dims(value)) for value in inputs]
 
-    def _network_output(self) -> Activation:
-        names = [value.name for value in self.proto.output]
-        if len(names) != 1:
-            raise UnsupportedModelError(
-                f"The network must have one output, not {', '.join(names)}; keep one."
-            )
-        value = self.values.get(names[0])
-        if not isinstance(value, Activation):
-            raise UnsupportedModelError(
-                f"Output '{names[0]}' must come from a quantised layer; quantise the last layer too, "
-                "or leave it out of the exported model."
-            )
-        return value
+    def _network_outputs(self) -> list[Activation]:
+        results: dict[str, Activation] = {}
+        for name in [value.name for value in self.proto.output]:
+            value = self.values.get(name)
+            if not isinstance(value, Activation):
+                raise UnsupportedModelError(
+                    f"Output '{name}' must come from a quantised layer; quantise the last layer too, "
+                    "or leave it out of the exported model."
+                )
+            if value.tensor.name in results:
+                raise UnsupportedModelError(
+                    f"Output '{name}' must differ from the others, but is '{value.tensor.name}' again; keep one."
+                )
+            results[value.tensor.name] = value
+        return list(results.values())
 
     def _read_node(self, proto: onnx.NodeProto) -> None:
         node = Node(

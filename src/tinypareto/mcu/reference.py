@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tinypareto.errors import DataError, ShapeError
+from tinypareto.errors import ShapeError
 from tinypareto.mcu.fixed_point import (
     fixed_point,
     folded_bias,
@@ -19,7 +19,6 @@ from tinypareto.mcu.fixed_point import (
     requantize_sum,
 )
 from tinypareto.mcu.graph import (
-    INT8_MAX,
     INT8_MIN,
     Add,
     AveragePool,
@@ -35,77 +34,42 @@ from tinypareto.mcu.graph import (
     Sub,
     Window,
 )
+from tinypareto.mcu.samples import split_samples
 
 Int64Array = npt.NDArray[np.int64]
-Float32Array = npt.NDArray[np.float32]
 
 
 def run_reference(graph: Graph, inputs: Int8Array) -> Int8Array:
     """Return the network's output, n x Ho x Wo x Co, for quantised inputs, n x H x W x C.
 
+    A network with several inputs takes n x bytes: those of each input, one behind the other. One with
+    several outputs gives n x bytes likewise.
+
     Raises:
-        ShapeError: If the inputs do not have the shape of the graph's input.
+        ShapeError: If the inputs do not have the shape of the graph's inputs.
     """
-    return run_reference_tensors(graph, inputs)[graph.output]
+    tensors = run_reference_tensors(graph, inputs)
+    if len(graph.outputs) == 1:
+        return tensors[graph.outputs[0]]
+    return np.concatenate([tensors[name].reshape(len(inputs), -1) for name in graph.outputs], axis=1)
 
 
 def run_reference_tensors(graph: Graph, inputs: Int8Array) -> dict[str, Int8Array]:
     """Return every tensor of the network by name, each n x H x W x C.
 
     Raises:
-        ShapeError: If the inputs are not int8 of the shape of the graph's input.
+        ShapeError: If the inputs are not int8 of the shape of the graph's inputs.
     """
-    shape = graph.tensors[graph.input].shape
-    if inputs.dtype != np.int8 or inputs.shape[1:] != shape:
+    if inputs.dtype != np.int8 or inputs.shape[1:] != graph.input_shape:
         raise ShapeError(
-            f"Inputs must be int8 of shape n x {' x '.join(map(str, shape))}, got {inputs.dtype} of shape "
-            f"{inputs.shape}; pass what quantize_input returns."
+            f"Inputs must be int8 of shape n x {' x '.join(map(str, graph.input_shape))}, got {inputs.dtype} "
+            f"of shape {inputs.shape}; pass what quantize_input returns."
         )
-    tensors = {graph.input: inputs}
+    tensors = split_samples(graph, graph.inputs, inputs)
     for operator in graph.operators:
         sources = [tensors[name].astype(np.int64) for name in operator.inputs]
         tensors[operator.output] = _run(graph, operator, sources)
     return tensors
-
-
-def quantize_input(graph: Graph, values: npt.ArrayLike) -> Int8Array:
-    """Return the network's int8 input, n x H x W x C, from floats in the layout of the ONNX file.
-
-    Args:
-        graph: As read from the file.
-        values: n x C x H x W, n x C x L or n x F, whichever the file takes. Rounded to the nearest
-            step, halves to even, in float32: bit for bit what QuantizeLinear computes.
-
-    Raises:
-        ShapeError: If the shape is not the file's.
-        DataError: If a value is not finite.
-
-    Source: ONNX operator specification, QuantizeLinear.
-    """
-    tensor = graph.tensors[graph.input]
-    height, width, channels = tensor.shape
-    array = np.asarray(values, dtype=np.float32)
-    dims = graph.input_dims or (channels, height, width)
-    if array.shape[1:] != dims or array.ndim != len(dims) + 1:
-        raise ShapeError(
-            f"The network takes n x {' x '.join(map(str, dims))} values, got shape {array.shape}; "
-            "pass a batch in the ONNX file's own layout."
-        )
-    if not np.isfinite(array).all():
-        raise DataError("Every input value must be finite, got nan or inf; clean the data first.")
-    hwc = array.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-    steps = np.rint(hwc / np.float32(tensor.scale)) + tensor.zero_point
-    quantized: Int8Array = np.clip(steps, INT8_MIN, INT8_MAX).astype(np.int8)
-    return quantized
-
-
-def dequantize_output(graph: Graph, outputs: Int8Array) -> Float32Array:
-    """Return real outputs in the layout of the ONNX file, n x its output's dims, from n x H x W x C."""
-    tensor = graph.tensors[graph.output]
-    height, width, channels = tensor.shape
-    real = (outputs.astype(np.int32) - tensor.zero_point) * np.float32(tensor.scale)
-    dims = graph.output_dims or (channels, height, width)
-    return real.astype(np.float32).transpose(0, 3, 1, 2).reshape(-1, *dims)
 
 
 def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Array:

@@ -36,13 +36,16 @@ class Core:
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
 
     def run(self, image: bytes) -> bytes:
-        """Write the input, call the model, return the output."""
+        """Write the inputs, call the model, return the outputs, one behind the other."""
         origin, size = self.job["ram"]
-        self.uc.mem_write(self.job["input"], image)
+        start = 0
+        for address, count in self.job["inputs"]:
+            self.uc.mem_write(address, image[start : start + count])
+            start += count
         self.uc.reg_write(arm_const.UC_ARM_REG_SP, origin + size)
         self.uc.reg_write(arm_const.UC_ARM_REG_LR, RETURN_ADDRESS | 1)
         self.uc.emu_start(self.job["invoke"] | 1, RETURN_ADDRESS)
-        return bytes(self.uc.mem_read(self.job["output"], self.job["output_bytes"]))
+        return b"".join(bytes(self.uc.mem_read(*output)) for output in self.job["outputs"])
 
     def stack_bytes(self) -> int:
         """Return how far below the top of memory the paint is gone."""
@@ -114,7 +117,7 @@ def count_instructions(code: bytes) -> int:
 
 def simulate(job: Job, inputs: bytes) -> tuple[dict[str, Any], bytes]:
     """Run the first input on a counting core, all others on a plain one, which is faster."""
-    size = job["input_bytes"]
+    size = sum(count for _, count in job["inputs"])
     images = [inputs[start : start + size] for start in range(0, len(inputs), size)]
     counting = Core(job)
     counters = Counters(counting)

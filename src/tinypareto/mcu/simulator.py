@@ -50,7 +50,7 @@ class Simulation:
 
 
 def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
-    """Run the firmware on each input, n x H x W x C, on a simulated core of the target.
+    """Run the firmware on each sample, n x H x W x C or n x bytes, on a simulated core of the target.
 
     Flash is read-only and RAM exactly as large as the target's; only a program that needs more than
     that, which could not run on the target, gets more, so that it can be measured all the same.
@@ -62,9 +62,10 @@ def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
     """
     image = read_elf(elf)
     job = _job(image, target)
-    if inputs.dtype != np.int8 or len(inputs) == 0 or inputs[0].size != job["input_bytes"]:
+    wanted = sum(size for _, size in job["inputs"])
+    if inputs.dtype != np.int8 or len(inputs) == 0 or inputs[0].size != wanted:
         raise ShapeError(
-            f"The simulated core needs at least one input of {job['input_bytes']} int8 values, got "
+            f"The simulated core needs at least one input of {wanted} int8 values, got "
             f"{inputs.dtype} of shape {inputs.shape}; pass what quantize_input returns."
         )
     result, payload = _run(job, inputs.tobytes())
@@ -96,11 +97,15 @@ def _job(image: Image, target: Target) -> dict[str, Any]:
         "invoke": invoke.address,
         "invoke_end": invoke.address + invoke.size,
         "entries": entries,
-        "input": image.symbol("model_input").address,
-        "input_bytes": image.symbol("model_input_bytes").address,
-        "output": image.symbol("model_output").address,
-        "output_bytes": image.symbol("model_output_bytes").address,
+        "inputs": _buffers(image, "input"),
+        "outputs": _buffers(image, "output"),
     }
+
+
+def _buffers(image: Image, kind: str) -> list[tuple[int, int]]:
+    """Return address and bytes of each input or output, which the linker script keeps as symbols."""
+    names = [f"model_{kind}_{number}" for number in range(image.symbol(f"model_{kind}s").address)]
+    return [(image.symbol(name).address, image.symbol(f"{name}_bytes").address) for name in names]
 
 
 def _run(job: dict[str, Any], inputs: bytes) -> tuple[dict[str, Any], bytes]:

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from tinypareto.errors import ShapeError, ToolchainError
 from tinypareto.mcu.graph import Int8Array
 from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
+
+Span: TypeAlias = tuple[int, int]  # offset and size, in bytes
 
 COMPILER = (sys.executable, "-m", "ziglang", "cc")
 # Sanitizers off: zig turns some on for unoptimised code, and they would call a runtime.
@@ -75,46 +78,50 @@ class HostModel:
 
     Args:
         library: What :func:`build_host_library` returned.
-        input_shape: Height, width, channels.
-        output_shape: Height, width, channels.
-        input_offset: Of the input in the arena, in bytes.
-        output_offset: Of the output in the arena, in bytes.
+        input_shape: Of one sample: H x W x C, or the bytes of all inputs.
+        output_shape: Of one result likewise.
+        inputs: Offset in the arena and size of each input, in bytes.
+        outputs: The same of each output.
     """
 
     def __init__(
         self,
         library: Path,
         *,
-        input_shape: tuple[int, int, int],
-        output_shape: tuple[int, int, int],
-        input_offset: int,
-        output_offset: int,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        inputs: Sequence[Span],
+        outputs: Sequence[Span],
     ) -> None:
         self._library = ctypes.CDLL(str(library.resolve()))
         arena = ctypes.addressof(ctypes.c_int8.in_dll(self._library, "model_arena"))
-        self._input, self._output = arena + input_offset, arena + output_offset
+        self._inputs = [(arena + offset, size) for offset, size in inputs]
+        self._outputs = [(arena + offset, size) for offset, size in outputs]
         self.input_shape, self.output_shape = input_shape, output_shape
 
     def predict(self, inputs: Int8Array) -> Int8Array:
-        """Return the outputs, n x Ho x Wo x Co, of quantised inputs, n x H x W x C.
+        """Return the results, n x output_shape, of quantised samples, n x input_shape.
 
         Raises:
-            ShapeError: If the inputs are not int8 of the model's shape.
+            ShapeError: If the samples are not int8 of the model's shape.
         """
         check_inputs(inputs, self.input_shape)
         batch = np.ascontiguousarray(inputs)
-        outputs = np.empty((len(batch), *self.output_shape), dtype=np.int8)
-        in_bytes, out_bytes = batch[:1].nbytes, outputs[:1].nbytes
-        source, sink, invoke = batch.ctypes.data, outputs.ctypes.data, self._library.model_invoke
-        for index in range(len(batch)):
-            ctypes.memmove(self._input, source + index * in_bytes, in_bytes)
+        results = np.empty((len(batch), *self.output_shape), dtype=np.int8)
+        source, sink, invoke = batch.ctypes.data, results.ctypes.data, self._library.model_invoke
+        for _ in range(len(batch)):
+            for place, size in self._inputs:
+                ctypes.memmove(place, source, size)
+                source += size
             invoke()
-            ctypes.memmove(sink + index * out_bytes, self._output, out_bytes)
-        return outputs
+            for place, size in self._outputs:
+                ctypes.memmove(sink, place, size)
+                sink += size
+        return results
 
 
-def check_inputs(inputs: Int8Array, shape: tuple[int, int, int]) -> None:
-    """Refuse inputs that are not int8 of shape n x height x width x channels.
+def check_inputs(inputs: Int8Array, shape: tuple[int, ...]) -> None:
+    """Refuse inputs that are not int8 of shape n x ``shape``.
 
     Raises:
         ShapeError: If they are not.

@@ -86,7 +86,7 @@ def test_depthwise_weights_stand_tap_by_tap():
 def test_the_header_says_where_input_and_output_lie_and_how_they_are_quantised(resnet):
     plan = plan_arena(resnet, scratch_bytes(resnet))
     header = emit_project(resnet, plan, M4)["model.h"]
-    output = resnet.tensors[resnet.output]
+    output = resnet.tensors[resnet.outputs[0]]
     assert f"#define MODEL_ARENA_BYTES {plan.size}\n" in header
     assert f"#define MODEL_INPUT (model_arena + {plan.offsets['x']})\n" in header
     assert f"#define MODEL_OUTPUT_SCALE {output.scale.hex()}f\n" in header
@@ -126,6 +126,6 @@ class Unknown(Operator):
 
 
 def test_an_operator_without_a_kernel_is_refused_by_name(resnet):
-    graph = resnet.with_operators((Unknown(name="odd", inputs=("x",), output=resnet.output),))
+    graph = resnet.with_operators((Unknown(name="odd", inputs=("x",), output=resnet.outputs[0]),))
     with pytest.raises(UnsupportedModelError, match="odd is a Unknown, which has no kernel; replace it by"):
         emitted(graph)

@@ -78,15 +78,16 @@ def runs(request, tmp_path_factory):
     plan, inputs = apart(graph), build.inputs(2)
     files, folder = emit_project(graph, plan, M4), tmp_path_factory.mktemp("arena")
     # The whole arena is handed back in place of the output.
-    script = re.sub(r"model_output = .*;", "model_output = model_arena;", files["link.ld"])
-    files["link.ld"] = re.sub(r"model_output_bytes = \d+;", f"model_output_bytes = {plan.size};", script)
+    script = re.sub(r"model_output_0 = .*;", "model_output_0 = model_arena;", files["link.ld"])
+    files["link.ld"] = re.sub(r"output_0_bytes = \d+;", f"output_0_bytes = {plan.size};", script)
     write_files(files, folder)
     simulated = simulate(build_elf(folder, c_sources(files), M4), M4, inputs).outputs
     library = build_host_library(folder, c_sources(files))
     arena = (ctypes.c_uint8 * plan.size).in_dll(ctypes.CDLL(str(library)), "model_arena")
     ctypes.memset(arena, PAINT, plan.size)
     shapes = {"input_shape": inputs.shape[1:], "output_shape": (1, 1, plan.size)}
-    host = HostModel(library, **shapes, input_offset=plan.offsets["x"], output_offset=0)
+    spans = {"inputs": [(plan.offsets["x"], inputs[0].size)], "outputs": [(0, plan.size)]}
+    host = HostModel(library, **shapes, **spans)
     return graph, plan, inputs, {"host": host.predict(inputs).reshape(2, -1), "core": simulated}
 
 

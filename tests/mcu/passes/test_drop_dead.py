@@ -15,7 +15,7 @@ def network(*operators):
         name: Tensor(name=name, shape=(1, 1, 2), scale=1.0, zero_point=index)
         for index, name in enumerate(names)
     }
-    return Graph(name="g", tensors=tensors, operators=operators, input="x", output="y")
+    return Graph(name="g", tensors=tensors, operators=operators, inputs=("x",), outputs=("y",))
 
 
 def test_a_chain_that_reaches_nobody_is_dropped_with_its_tensors():

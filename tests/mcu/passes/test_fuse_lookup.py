@@ -25,7 +25,7 @@ def network(*operators, output="y", **shapes):
         )
         for place, name in enumerate(names)
     }
-    return Graph(name="g", tensors=tensors, operators=operators, input="x", output=output)
+    return Graph(name="g", tensors=tensors, operators=operators, inputs=("x",), outputs=(output,))
 
 
 def same_outputs(before, after):

@@ -28,7 +28,7 @@ def network(*operators, output="y", **zero_points):
         name: Tensor(name=name, shape=(1, 1, 2), scale=1.0, zero_point=zero_points.get(name, -5))
         for name in names
     }
-    return Graph(name="g", tensors=tensors, operators=operators, input="x", output=output)
+    return Graph(name="g", tensors=tensors, operators=operators, inputs=("x",), outputs=(output,))
 
 
 def every_input():

@@ -15,7 +15,7 @@ def test_a_dead_reader_does_not_keep_a_relu_from_being_fused():
         name: Tensor(name=name, shape=(1, 2 if name == "x" else 1, 1), scale=1.0, zero_point=3)
         for name in ("x", "h", "dead", "y")
     }
-    graph = Graph(name="g", tensors=tensors, operators=operators, input="x", output="y")
+    graph = Graph(name="g", tensors=tensors, operators=operators, inputs=("x",), outputs=("y",))
     short = optimize(graph)
     assert [operator.name for operator in short.operators] == ["mean"]
     x = np.arange(-60, 60, dtype=np.int8).reshape(-1, 1, 2, 1)

@@ -8,6 +8,7 @@ import jinja2
 
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.emit.add import emit_add
+from tinypareto.mcu.emit.buffers import buffers
 from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
 from tinypareto.mcu.emit.dense import emit_dense
 from tinypareto.mcu.emit.lookup import emit_lookup
@@ -70,10 +71,8 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target) -> Files:
         "target": target,
         "operators": operators,
         "arena_bytes": plan.size,
-        "input": graph.tensors[graph.input],
-        "output": graph.tensors[graph.output],
-        "input_offset": plan.offsets[graph.input],
-        "output_offset": plan.offsets[graph.output],
+        "inputs": buffers("MODEL_INPUT", graph, plan, graph.inputs),
+        "outputs": buffers("MODEL_OUTPUT", graph, plan, graph.outputs),
         "sources": " ".join(sources),
         "compile_flags": " ".join((*target.machine_flags, *COMPILE_FLAGS)),
         "link_flags": " ".join(LINK_FLAGS),
@@ -94,10 +93,8 @@ def emit_linker_script(graph: Graph, plan: ArenaPlan, target: Target) -> str:
         .render(
             target=target,
             table_prefix=TABLE_PREFIX,
-            input_offset=plan.offsets[graph.input],
-            output_offset=plan.offsets[graph.output],
-            input_bytes=graph.tensors[graph.input].size,
-            output_bytes=graph.tensors[graph.output].size,
+            inputs=buffers("MODEL_INPUT", graph, plan, graph.inputs),
+            outputs=buffers("MODEL_OUTPUT", graph, plan, graph.outputs),
         )
     )
 

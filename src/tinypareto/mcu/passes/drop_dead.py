@@ -1,7 +1,7 @@
 """Drop operators whose output reaches nobody.
 
 Requires: nothing.
-Ensures: every operator's output is read by a later operator or is the network's output; outputs are
+Ensures: every operator's output is read by a later operator or is an output of the network; outputs are
     unchanged, byte for byte.
 """
 
@@ -9,8 +9,8 @@ from tinypareto.mcu.graph import Graph, Operator
 
 
 def drop_dead(graph: Graph) -> Graph:
-    """Return the graph without operators on which its output does not depend."""
-    wanted = {graph.output}
+    """Return the graph without operators on which no output depends."""
+    wanted = set(graph.outputs)
     kept: list[Operator] = []
     for operator in reversed(graph.operators):
         if operator.output in wanted:

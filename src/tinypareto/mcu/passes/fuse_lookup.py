@@ -21,7 +21,7 @@ EVERY_VALUE = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8).reshape(1, 1, 1, 
 def fuse_lookup(graph: Graph) -> Graph:
     """Return the graph with operators behind a Lookup turned into its table where nothing else reads it."""
     readers = Counter(name for operator in graph.operators for name in set(operator.inputs))
-    readers[graph.output] += 1  # the caller
+    readers.update(graph.outputs)  # the caller
     kept: dict[str, Operator] = {}  # by output
     for operator in graph.operators:
         before = {
@@ -48,5 +48,6 @@ def _is_elementwise(graph: Graph, operator: Operator) -> bool:
 def _table(graph: Graph, source: str, operators: tuple[Operator, ...]) -> Int8Array:
     """Return what ``operators`` make of every value that ``source`` can hold."""
     tensors = {name: replace(tensor, shape=EVERY_VALUE.shape[1:]) for name, tensor in graph.tensors.items()}
-    part = replace(graph, tensors=tensors, operators=operators, input=source, output=operators[-1].output)
+    last = operators[-1].output
+    part = replace(graph, tensors=tensors, operators=operators, inputs=(source,), outputs=(last,))
     return run_reference(part, EVERY_VALUE).reshape(256)

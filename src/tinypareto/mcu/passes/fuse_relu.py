@@ -14,7 +14,7 @@ from tinypareto.mcu.graph import Graph, Operator, Relu
 def fuse_relu(graph: Graph) -> Graph:
     """Return the graph with ReLUs turned into clamps of their producers where that changes no byte."""
     readers = Counter(name for operator in graph.operators for name in set(operator.inputs))
-    readers[graph.output] += 1  # the caller
+    readers.update(graph.outputs)  # the caller
     fused: list[Operator] = []
     place: dict[str, int] = {}  # of each output's operator in the new list
     for operator in graph.operators:
