@@ -15,6 +15,9 @@ from tinypareto.evaluation import (
     read_evaluation,
 )
 from tinypareto.experiment import quantize_after_training
+from tinypareto.mcu.read_onnx import read_onnx
+from tinypareto.mcu.reference import quantize_input
+from tinypareto.mcu.simulator import simulate
 from tinypareto.network.metrics import error
 from tinypareto.network.quantize import run_onnx
 
@@ -61,6 +64,17 @@ def test_sizes_add_up(trial):
     assert sum(v for k, v in trial[0].breakdown.items() if k.startswith("rom")) == measured["rom_bytes"]
     assert sum(v for k, v in trial[0].breakdown.items() if k.startswith("ram")) == measured["ram_bytes"]
     assert measured["flops"] == 2 * (4 * 16 + 16 * 3)
+
+
+def test_modelled_cycles_of_one_inference_are_an_objective_with_a_limit(trial, data, tmp_path):
+    experiment = iris(objectives=("error", "cycles"), limits={"cycles": 5000}, target="cortex-m3")
+    objectives = evaluate(experiment, data, PARAMETERS, 7, tmp_path).objectives
+    inputs = quantize_input(read_onnx(tmp_path / "model.int8.onnx"), data.validation.inputs[:1])
+    alone = simulate(tmp_path / "firmware.elf", experiment.core, inputs)
+    assert objectives["cycles"] == alone.cycles == sum(operator.cycles for operator in alone.operators)
+    assert alone.instructions < alone.cycles < 3 * alone.instructions
+    assert objectives["cycles"] != trial[0].measured["cycles"]  # an M4 multiplies faster
+    assert objective_scales(experiment, data, tmp_path)["cycles"] == 5000
 
 
 def test_same_parameters_and_seed_give_the_same_trial(trial, data, tmp_path):

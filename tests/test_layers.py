@@ -73,6 +73,7 @@ LAYERS = [
     "mcu.emit.relu",
     "mcu.emit.lookup",
     "mcu.emit.project",
+    "mcu.cycles",
     "mcu.elf",
     "mcu.toolchain",
     "mcu.simulated_core",

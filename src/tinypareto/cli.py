@@ -230,6 +230,8 @@ def show(values: dict[str, Any], as_json: bool) -> None:
             print(f"{name}:")
             for part, amount in value.items():
                 print(f"  {part:28} {amount:>12,}")
+        elif isinstance(value, str):
+            print(value)
         elif not isinstance(value, list):
             print(f"{name:30} {value:>12,}")
 

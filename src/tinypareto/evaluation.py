@@ -96,6 +96,7 @@ def evaluate(
         "ram_bytes": footprint.ram_bytes,
         "flops": 2 * network.macs,
         "instructions": measurement.instructions,
+        "cycles": measurement.cycles,
         "code_bytes": footprint.code_bytes,
         "weight_bytes": footprint.weight_bytes,
         "arena_bytes": footprint.arena_bytes,

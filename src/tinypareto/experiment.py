@@ -27,7 +27,7 @@ from tinypareto.network.train import TrainedNetwork, TrainingConfig, train_netwo
 Parameters: TypeAlias = Mapping[str, Any]
 Metric: TypeAlias = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
 
-MEASURED = ("error", "rom_bytes", "ram_bytes", "flops", "instructions")  # what every trial yields
+MEASURED = ("error", "rom_bytes", "ram_bytes", "flops", "instructions", "cycles")  # what every trial yields
 
 
 def train_and_prune(model: nn.Module, data: Data, parameters: Parameters, seed: int) -> TrainedNetwork:
@@ -50,7 +50,8 @@ class Experiment:
     """A network, its data, its microcontroller and what shall be minimised.
 
     Everything is minimised. Sizes are bytes, ``flops`` is twice the multiply-accumulates of one
-    inference, ``error`` is whatever ``metric`` returns on the validation split.
+    inference, ``instructions`` and modelled ``cycles`` are those of one inference on the target's core,
+    ``error`` is whatever ``metric`` returns on the validation split.
 
     Args:
         name: Names the study; one folder holds the study of one experiment.
@@ -61,7 +62,7 @@ class Experiment:
             argument.
         target: A core or a board that ``tinypareto targets`` lists.
         objectives: What to minimise: ``error``, ``rom_bytes``, ``ram_bytes``, ``flops``,
-            ``instructions`` and whatever ``measure`` returns.
+            ``instructions``, ``cycles`` and whatever ``measure`` returns.
         limits: Objectives and the largest value that is feasible, in the objective's unit.
         metric: Outputs (n x classes, or n x values) and targets (n, or n x values) to the error.
         train: Replaces training and pruning.

@@ -68,7 +68,16 @@ def test_simulated_outputs_are_those_of_onnxruntime_within_two_steps(compiled, m
     step = np.diff(np.unique(expected)).min()
     assert outputs.shape == expected.shape
     assert np.abs(outputs - expected).max() <= 2.001 * step
-    assert said["instructions"] == sum(operator["instructions"] for operator in said["operators"])
+    for what in ("instructions", "cycles"):
+        assert said[what] == sum(operator[what] for operator in said["operators"])
+    assert set(said) == {"instructions", "cycles", "stack_bytes", "operators"}
+
+
+def test_cycles_of_a_core_that_is_not_modelled_in_full_are_called_an_upper_estimate(model, tmp_path):
+    compile_model(model, "cortex-m7", tmp_path)
+    np.save(tmp_path / "x.npy", INPUTS[:1])
+    said = simulate_folder(tmp_path, tmp_path / "x.npy", tmp_path / "y.npy")
+    assert "upper estimate" in said["cycles_note"]
 
 
 def test_several_inputs_and_outputs_are_read_and_written_by_name(tmp_path):

@@ -51,9 +51,9 @@ def network(tmp_path_factory):
     return build_firmware(write_program(graph, M4), tmp_path_factory.mktemp("firmware")), builder
 
 
-def broken(tmp_path, pattern, text):
+def broken(tmp_path, pattern, text, core=M4):
     """Link the network's C after one change to it."""
-    program = write_program(small_resnet()[0], M4)
+    program = write_program(small_resnet()[0], core)
     model, count = re.subn(pattern, text, program.files["model.c"], count=1)
     assert count == 1
     return build_firmware(replace(program, files={**program.files, "model.c": model}), tmp_path).elf
@@ -82,6 +82,20 @@ def test_instructions_are_those_counted_one_by_one(network):
     simulation = simulate(firmware.elf, M4, inputs)
     assert simulation.instructions == int(stepped.stdout)
     assert simulation.instructions == sum(operator.instructions for operator in simulation.operators)
+
+
+@pytest.mark.parametrize(("name", "cycles"), [("cortex-m4", 1 + 20 + 9 * 2), ("cortex-m0plus", 1 + 20 + 9)])
+def test_a_loop_costs_its_instructions_and_a_refill_for_each_branch_taken(tmp_path, name, cycles):
+    loop = '__asm__ volatile("movs r0, #10; 1: subs r0, #1; bne 1b" ::: "r0", "cc");'
+    plain = broken(tmp_path / "plain", "int8_t model_arena", "int8_t model_arena", core=target(name))
+    more = broken(
+        tmp_path / "more", r"void model_invoke\(void\)\s*\{", rf"\g<0>\n    {loop}\n", core=target(name)
+    )
+    inputs = small_resnet()[1].inputs(1)
+    before, after = (simulate(elf, target(name), inputs) for elf in (plain, more))
+    assert after.instructions - before.instructions == 1 + 20
+    assert after.cycles - before.cycles == cycles
+    assert after.cycles == sum(operator.cycles for operator in after.operators)
 
 
 def test_operators_are_named_in_execution_order(network):
@@ -117,9 +131,24 @@ def test_stack_reaches_as_deep_as_a_function_that_fills_it(tmp_path):
             r"operator 01_first_a, .*: write at 0x0800",
         ),
         (r"\.input = model_arena \+ 180,", ".input = 0,", r"operator 00_stem, .*: read at 0x0000"),
+        (
+            r"\.output = model_arena \+ 180,",
+            ".output = model_arena + MODEL_ARENA_BYTES,",
+            r"operator 01_first_a, .*: write at 0x2000",
+        ),
+        (
+            r"\.input = model_arena \+ 180,",
+            ".input = model_arena + 200000,",
+            r"operator 00_stem, .*: read at 0x2003",
+        ),
+        (
+            r"\.input = model_arena \+ 180,",
+            ".input = (const int8_t *)0x08080000,",
+            r"operator 00_stem, .*: read at 0x0808",
+        ),
     ],
 )
-def test_access_outside_flash_and_ram_names_operator_function_and_address(tmp_path, pattern, text, said):
+def test_access_out_of_bounds_names_operator_function_and_address(tmp_path, pattern, text, said):
     with pytest.raises(SimulationError, match=said):
         simulate(broken(tmp_path, pattern, text), M4, small_resnet()[1].inputs(1))
 

@@ -70,6 +70,20 @@ class Image:
             )
         return self.symbols[name]
 
+    def code(self, address: int, size: int) -> bytes:
+        """Return the bytes that the file loads at an address.
+
+        Raises:
+            ToolchainError: If it loads nothing there.
+        """
+        for segment in self.segments:
+            offset = address - segment.address
+            if 0 <= offset and offset + size <= segment.file_bytes:
+                with self.path.open("rb") as stream:
+                    stream.seek(segment.file_offset + offset)
+                    return stream.read(size)
+        raise ToolchainError(f"{self.path} must hold code at {address:#x}, but does not; build it again.")
+
     def function_at(self, address: int) -> str:
         """Return the name of the function that holds the address, or the address itself."""
         for symbol in self.symbols.values():

@@ -29,6 +29,9 @@ PROJECT = "firmware"  # the C project's folder
 ELF = "firmware.elf"
 MODEL = "model.int8.onnx"
 SEED = 0  # of the random samples on which a model without data is simulated
+UPPER_ESTIMATE = (
+    "cycles are an upper estimate: this core can issue two instructions at a time, which is not modelled"
+)
 CODE_ROOM = 256 * 1024  # more than all kernels and descriptors together
 
 
@@ -53,10 +56,11 @@ class Firmware:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measurement:
-    """What the simulated core showed; ``instructions`` and ``operators`` are of one inference."""
+    """What the simulated core showed; instructions, cycles and operators are of one inference."""
 
     footprint: Footprint
     instructions: int
+    cycles: int
     operators: tuple[OperatorCount, ...]
     outputs: Int8Array  # n x Ho x Wo x Co, or n x bytes of several outputs
 
@@ -110,6 +114,7 @@ def measure(firmware: Firmware, inputs: Int8Array) -> Measurement:
     return Measurement(
         footprint=read_footprint(firmware.elf, simulation.stack_bytes),
         instructions=simulation.instructions,
+        cycles=simulation.cycles,
         operators=simulation.operators,
         outputs=simulation.outputs.reshape(-1, *program.graph.output_shape),
     )
@@ -190,10 +195,13 @@ def simulate_folder(folder: Path, input_file: Path, output_file: Path) -> dict[s
         np.save(output_file, outputs[graph.outputs[0]])
     else:
         np.savez(output_file, allow_pickle=False, **outputs)
+    note = {"cycles_note": UPPER_ESTIMATE} if core.core.is_upper_estimate else {}
     return {
         "instructions": simulation.instructions,
+        "cycles": simulation.cycles,
         "stack_bytes": simulation.stack_bytes,
         "operators": [asdict(operator) for operator in simulation.operators],
+        **note,
     }
 
 

@@ -15,8 +15,10 @@ import unicorn
 from unicorn import arm_const
 
 PAINT = 0xA5
+PAGE_BYTES = 4096
 RETURN_ADDRESS = 0x1FFF_0000  # below RAM, where the core may execute; reaching it ends the run
-WORDS_32 = 0b11101  # Thumb: a halfword whose top five bits are at least this begins a 32-bit instruction
+NEAR_STACK = 512  # bytes at the top of RAM
+PUSHED = 64  # bytes that an instruction may store before the stack pointer moves
 
 Job = dict[str, Any]
 
@@ -29,14 +31,20 @@ class Core:
         self.fault: dict[str, Any] | None = None
         self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{job['cpu']}"))
-        self.uc.mem_map(*job["flash"], unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        origin, size = job["flash"]
+        pages = -(-size // PAGE_BYTES)
+        self.uc.mem_map(origin, pages * PAGE_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
         self.uc.mem_map(*job["ram"], unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
         self._paint()
         self._load()
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
 
     def run(self, image: bytes) -> bytes:
-        """Write the inputs, call the model, return the outputs, one behind the other."""
+        """Write the inputs, call the model, return the outputs, one behind the other.
+
+        Raises:
+            UcError: If the core faults or the guard stopped it.
+        """
         origin, size = self.job["ram"]
         start = 0
         for address, count in self.job["inputs"]:
@@ -45,6 +53,8 @@ class Core:
         self.uc.reg_write(arm_const.UC_ARM_REG_SP, origin + size)
         self.uc.reg_write(arm_const.UC_ARM_REG_LR, RETURN_ADDRESS | 1)
         self.uc.emu_start(self.job["invoke"] | 1, RETURN_ADDRESS)
+        if self.fault is not None:
+            raise unicorn.UcError(unicorn.UC_ERR_OK)  # stopped by the guard
         return b"".join(bytes(self.uc.mem_read(*output)) for output in self.job["outputs"])
 
     def stack_bytes(self) -> int:
@@ -76,16 +86,40 @@ class Core:
         return False
 
 
-class Counters:
-    """Executions of each basic block, apart for each operator, which is its descriptor's address."""
+class Guard:
+    """Refuses RAM that the program does not own, between its data and its stack pointer.
+
+    Within the last NEAR_STACK bytes nothing is checked: nearly all accesses to the stack are there, and each
+    check takes a microsecond.
+    """
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        begin, end = core.job["static_end"], sum(core.job["ram"]) - NEAR_STACK
+        kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+        core.uc.hook_add(kinds, self._check, begin=begin, end=end - 1)
+
+    def _check(self, uc: Any, access: int, address: int, size: int, value: int, data: Any) -> None:
+        if address < uc.reg_read(arm_const.UC_ARM_REG_SP) - PUSHED:
+            kind = "write" if access == unicorn.UC_MEM_WRITE else "read"
+            self.core.fault = {"access": kind, "address": address}
+            uc.emu_stop()
+
+
+class Counters:
+    """Executions of each basic block, apart for each operator, which is its descriptor's address.
+
+    A block's key is where the block before it ended, where it begins and its size: the branch between the
+    two was taken if end and beginning differ.
+    """
+
+    def __init__(self, core: Core) -> None:
         self.entries = set(core.job["entries"])
         self.first, self.last = core.job["invoke"], core.job["invoke_end"]
-        self.operators: dict[int, Counter[tuple[int, int]]] = {0: Counter()}
+        self.operators: dict[int, Counter[tuple[int, int, int]]] = {0: Counter()}
         self.current = self.operators[0]
         self.operator = 0
+        self.address = self.end = core.job["invoke"]
         core.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._count)
 
     def _count(self, uc: Any, address: int, size: int, data: Any) -> None:
@@ -94,32 +128,32 @@ class Counters:
             self.current = self.operators.setdefault(self.operator, Counter())
         elif self.first <= address < self.last:
             self.operator, self.current = 0, self.operators[0]
-        self.current[address, size] += 1
+        self.current[self.end, address, size] += 1
+        self.address, self.end = address, address + size
 
-    def instructions(self) -> dict[int, int]:
-        """Return the instructions executed, by the descriptor's address; 0 is model_invoke itself."""
-        blocks = {block for counter in self.operators.values() for block in counter}
-        lengths = {block: count_instructions(bytes(self.core.uc.mem_read(*block))) for block in blocks}
-        return {
-            operator: sum(lengths[block] * times for block, times in counter.items())
-            for operator, counter in self.operators.items()
-        }
+    def executions(self) -> dict[int, dict[str, Any]]:
+        """Return, by the descriptor's address, [address, size, times] of each block and the branches taken.
+
+        0 is model_invoke itself.
+        """
+        return {operator: _totals(counter) for operator, counter in self.operators.items()}
 
 
-def count_instructions(code: bytes) -> int:
-    """Return the number of Thumb instructions in a block."""
-    position = count = 0
-    while position < len(code):
-        position += 4 if code[position + 1] >> 3 >= WORDS_32 else 2
-        count += 1
-    return count
+def _totals(counter: Counter[tuple[int, int, int]]) -> dict[str, Any]:
+    blocks: Counter[tuple[int, int]] = Counter()
+    taken = 0
+    for (end, address, size), times in counter.items():
+        blocks[address, size] += times
+        taken += times if end != address else 0
+    return {"blocks": [[*block, times] for block, times in blocks.items()], "taken": taken}
 
 
 def simulate(job: Job, inputs: bytes) -> tuple[dict[str, Any], bytes]:
-    """Run the first input on a counting core, all others on a plain one, which is faster."""
+    """Run the first input on a counting and guarded core, all others on a plain one, which is faster."""
     size = sum(count for _, count in job["inputs"])
     images = [inputs[start : start + size] for start in range(0, len(inputs), size)]
     counting = Core(job)
+    Guard(counting)
     counters = Counters(counting)
     outputs, cores = [], [counting]
     try:
@@ -129,10 +163,13 @@ def simulate(job: Job, inputs: bytes) -> tuple[dict[str, Any], bytes]:
             outputs.extend(cores[1].run(image) for image in images[1:])
     except unicorn.UcError as error:
         core = cores[-1]
-        where = {"pc": core.uc.reg_read(arm_const.UC_ARM_REG_PC), "operator": counters.operator}
+        if core is counting:
+            where = {"pc": counters.address, "operator": counters.operator}
+        else:
+            where = {"pc": core.uc.reg_read(arm_const.UC_ARM_REG_PC)}
         return {"error": str(error), **where, **(core.fault or {})}, b""
     stack = max(core.stack_bytes() for core in cores)
-    return {"stack_bytes": stack, "operators": counters.instructions()}, b"".join(outputs)
+    return {"stack_bytes": stack, "operators": counters.executions()}, b"".join(outputs)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""ELF, input -> output, instructions and stack on a simulated core.
+"""ELF, input -> output, instructions, modelled cycles and stack on a simulated core.
 
 The core itself runs in a process of its own (simulated_core.py), which calls ``model_invoke`` as a
 caller on the target would: nothing has to be linked into the firmware for it.
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinypareto.errors import ShapeError, SimulationError
+from tinypareto.mcu.cores import CycleCosts
+from tinypareto.mcu.cycles import BlockCost, block_cost
 from tinypareto.mcu.elf import Image, Symbol, read_elf
 from tinypareto.mcu.emit.text import DESCRIPTOR_PREFIX
 from tinypareto.mcu.graph import Int8Array
@@ -27,24 +29,26 @@ _PROGRAM = Path(__file__).with_name("simulated_core.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorCount:
-    """Instructions of one operator in one inference.
+    """Instructions and modelled cycles of one operator in one inference.
 
-    One that the core issues and then skips, since its condition fails, counts: it takes a cycle as well.
+    An instruction that the core issues and then skips, since its condition fails, counts: it takes a cycle as well.
     """
 
     name: str
     instructions: int
+    cycles: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """What the core gave back; ``instructions`` and ``operators`` are counted on the first input.
+    """What the core gave back; instructions, cycles and operators are counted on the first input.
 
     ``outputs`` is n x output bytes, ``stack_bytes`` the deepest stack over all inputs.
     """
 
     outputs: Int8Array
     instructions: int
+    cycles: int
     stack_bytes: int
     operators: tuple[OperatorCount, ...]
 
@@ -53,7 +57,8 @@ def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
     """Run the firmware on each sample, n x H x W x C or n x bytes, on a simulated core of the target.
 
     Flash is read-only and RAM exactly as large as the target's; only a program that needs more than
-    that, which could not run on the target, gets more, so that it can be measured all the same.
+    that, which could not run on the target, gets more, so that it can be measured all the same. While the
+    first input runs, flash behind the program and RAM between its data and its stack are out of bounds too.
 
     Raises:
         ShapeError: If there is no input or one has not the size that the firmware expects.
@@ -71,10 +76,11 @@ def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
     result, payload = _run(job, inputs.tobytes())
     if "error" in result:
         raise SimulationError(_fault_message(image, result))
-    operators = _operator_counts(image, result["operators"])
+    operators = _operator_counts(image, target.core.costs, result["operators"])
     return Simulation(
         outputs=np.frombuffer(payload, dtype=np.int8).reshape(len(inputs), -1).copy(),
         instructions=sum(operator.instructions for operator in operators),
+        cycles=sum(operator.cycles for operator in operators),
         stack_bytes=result["stack_bytes"],
         operators=operators,
     )
@@ -83,15 +89,17 @@ def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
 def _job(image: Image, target: Target) -> dict[str, Any]:
     """Return the memory map and the addresses that the simulated core needs."""
     invoke = image.symbol("model_invoke")
-    flash_end = max(segment.load_address + segment.file_bytes for segment in image.segments)
+    loaded = [segment for segment in image.segments if segment.file_bytes]  # .bss takes no flash
+    flash_end = max(segment.load_address + segment.file_bytes for segment in loaded)
     static_end = image.symbol("model_static_end").address
-    memory = roomy(target, flash_end - target.flash_origin, static_end - target.ram_origin)
+    flash_bytes = flash_end - target.flash_origin
+    ram_bytes = roomy(target, flash_bytes, static_end - target.ram_origin).ram_bytes
     entries = [symbol.address for symbol in image.symbols.values() if symbol.name.startswith(KERNEL_PREFIX)]
     return {
         "elf": str(image.path),
         "cpu": target.core.simulated_cpu,
-        "flash": (target.flash_origin, memory.flash_bytes),
-        "ram": (target.ram_origin, memory.ram_bytes),
+        "flash": (target.flash_origin, flash_bytes),  # what lies behind the program is nobody's
+        "ram": (target.ram_origin, ram_bytes),
         "segments": [asdict(segment) for segment in image.segments],
         "static_end": static_end,
         "invoke": invoke.address,
@@ -138,16 +146,31 @@ def _run(job: dict[str, Any], inputs: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(header), payload
 
 
-def _operator_counts(image: Image, counts: Mapping[str, int]) -> tuple[OperatorCount, ...]:
-    """Name the counters, whose keys are addresses of descriptors, in execution order."""
+def _operator_counts(
+    image: Image, costs: CycleCosts, executions: Mapping[str, Any]
+) -> tuple[OperatorCount, ...]:
+    """Name and price what was executed, whose keys are addresses of descriptors, in execution order."""
     descriptors = {
         symbol.address: symbol
         for symbol in image.symbols.values()
         if symbol.name.startswith(DESCRIPTOR_PREFIX)
     }
+    blocks = {(address, size) for done in executions.values() for address, size, _ in done["blocks"]}
+    prices = {block: block_cost(image.code(*block), costs) for block in blocks}
     return tuple(
-        OperatorCount(name=_operator_name(descriptors.get(int(address))), instructions=count)
-        for address, count in counts.items()
+        _operator_count(_operator_name(descriptors.get(int(address))), done, prices, costs)
+        for address, done in executions.items()
+    )
+
+
+def _operator_count(
+    name: str, done: Mapping[str, Any], prices: Mapping[tuple[int, int], BlockCost], costs: CycleCosts
+) -> OperatorCount:
+    passes = [(prices[address, size], times) for address, size, times in done["blocks"]]
+    return OperatorCount(
+        name=name,
+        instructions=sum(price.instructions * times for price, times in passes),
+        cycles=sum(price.cycles * times for price, times in passes) + costs.refill * done["taken"],
     )
 
 
@@ -157,9 +180,11 @@ def _operator_name(descriptor: Symbol | None) -> str:
 
 def _fault_message(image: Image, result: Mapping[str, Any]) -> str:
     names = {symbol.address: symbol for symbol in image.symbols.values() if symbol.kind == "STT_OBJECT"}
-    place = f"operator {_operator_name(names.get(result['operator']))}, {image.function_at(result['pc'])}"
+    place = image.function_at(result["pc"])
+    if "operator" in result:
+        place = f"operator {_operator_name(names.get(result['operator']))}, {place}"
     what = f"{result['access']} at {result['address']:#010x}" if "address" in result else result["error"]
     return (
-        f"The firmware must stay within the target's flash and RAM, but {place}: {what}; "
-        "give the target more memory if the stack ran out of it, else report it as a bug."
+        f"The firmware must stay within its flash, arena, static data and stack, but {place}: {what}; "
+        "report it as a bug."
     )

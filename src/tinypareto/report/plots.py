@@ -11,7 +11,13 @@ from tinypareto.trials import FinishedTrial, History
 
 FRONT, FEASIBLE, INFEASIBLE, LIMIT = "#0b6e99", "#9db4c0", "#d98880", "#c0392b"
 PLOTS_PER_ROW = 3
-UNITS = {"rom_bytes": ("ROM, KB", 1024), "ram_bytes": ("RAM, KB", 1024), "flops": ("MFLOPs", 1e6)}
+UNITS = {
+    "rom_bytes": ("ROM, KB", 1024),
+    "ram_bytes": ("RAM, KB", 1024),
+    "flops": ("MFLOPs", 1e6),
+    "instructions": ("million instructions", 1e6),
+    "cycles": ("million cycles, modelled", 1e6),
+}
 
 
 def axis_of(objective: str) -> tuple[str, float]:
