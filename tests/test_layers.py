@@ -62,6 +62,7 @@ LAYERS = [
     "mcu.passes.pipeline",
     "mcu.memory",
     "mcu.emit.text",
+    "mcu.emit.packing",
     "mcu.emit.scales",
     "mcu.emit.place",
     "mcu.emit.buffers",

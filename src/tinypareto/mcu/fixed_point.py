@@ -2,17 +2,14 @@
 
 This file defines what every kernel computes; the C sources repeat these formulas.
 
-    q = clamp(zero_point + ((acc * multiplier + 2**(shift - 1)) >> shift), low, high)
+    q = clamp(zero_point + ((acc * 2**shift * multiplier + 2**31) >> 32), low, high)
 
-with a 64-bit product and an arithmetic shift, so halves round towards plus infinity. ``acc`` is any
-int32; multiplier is 0 or in [2**30, 2**31) and shift in 1..62, so the sum stays below 2**63. The
-clamp must see the 64-bit value: with a shift below 31 it need not fit 32 bits.
-
-For shift >= 33 (every real multiplier below 1/4, that is, nearly every channel of a sane network)
-the low word never matters and one high-word multiplication gives the same bits:
-
-    (acc * multiplier + 2**(shift - 1)) >> shift
-        == (high32(acc * multiplier) + 2**(shift - 33)) >> (shift - 32)
+with a 64-bit product and an arithmetic shift, so halves round towards plus infinity. The multiplier is
+real * 2**(32 - shift), an integer in [0, 2**31); shift is 0 for every real multiplier below 1/2, that is,
+for nearly every channel of a sane network, and at most 9: from 2**8 on any accumulator but 0 saturates.
+The accumulator's reach is known from the weights, and reach * 2**shift < 2**31 is required, so that the
+shifted accumulator fits 32 bits and the result is one high word: on cores with DSP instructions two
+instructions. The multiplier is off by at most 1/2, hence q by less than 1/4 step besides its own rounding.
 
 The sum of two tensors fits 32 bits throughout, because its two multipliers share a shift and have at
 most 21 bits:
@@ -46,8 +43,9 @@ from tinypareto.mcu.graph import (
 Int64Array = npt.NDArray[np.int64]
 
 MULTIPLIER_BITS, PAIR_BITS = 31, 21
-MAX_SHIFT, MAX_PAIR_SHIFT = 62, 31
-ZERO_SHIFT = 33  # of the multiplier 0: any shift would do, this one suits the high-word form
+HIGH_WORD = 32  # bits below the result
+MAX_SHIFT, MAX_PAIR_SHIFT = 9, 31
+EASY_REACH = (1 << (31 - MAX_SHIFT)) - 1  # of accumulators for which every shift will do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,36 +57,37 @@ class PairMultiplier:
     shift: int
 
 
-def fixed_point(real_multiplier: npt.ArrayLike) -> tuple[Int32Array, Int8Array]:
-    """Return integers with real_multiplier = multiplier / 2**shift, rounded to 31 bits.
+def fixed_point(
+    real_multiplier: npt.ArrayLike, reach: npt.ArrayLike = EASY_REACH
+) -> tuple[Int32Array, Int8Array]:
+    """Return integers with real_multiplier = multiplier * 2**(shift - 32), rounded.
 
-    The multiplier lies in [2**30, 2**31); it is 0 where the real one is 0 or below 2**-32, which no
-    int32 accumulator can lift to one half.
+    From 2**8 on the result is 2**8, which saturates just so.
 
     Args:
         real_multiplier: Any shape, 0 <= values < 2**29.
+        reach: Largest magnitude of each accumulator, broadcast against the multipliers.
 
     Returns:
-        multiplier (int32) and shift (int8, 1..62), shaped like the argument.
+        multiplier (int32) and shift (int8, 0..9), shaped like the first argument.
 
     Raises:
-        UnsupportedModelError: If a value is negative, not finite or too large.
+        UnsupportedModelError: If a value is negative, not finite or too large for its accumulator.
 
     Example:
-        >>> multiplier, shift = fixed_point([0.5, 0.75 / 1024, 0.0])
+        >>> multiplier, shift = fixed_point([0.25, 0.75, 0.0])
         >>> multiplier.tolist(), shift.tolist()
-        ([1073741824, 1610612736, 0], [31, 41, 33])
+        ([1073741824, 1610612736, 0], [0, 1, 0])
     """
     real = np.asarray(real_multiplier, dtype=np.float64)
     _check_multipliers(real, 2.0**29)
-    mantissa, exponent = np.frexp(real)  # real = mantissa * 2**exponent, mantissa in [0.5, 1)
-    multiplier = np.rint(np.ldexp(mantissa, MULTIPLIER_BITS)).astype(np.int64)
-    carried = multiplier == 1 << MULTIPLIER_BITS  # rounding reached the next power of two
-    multiplier = np.where(carried, multiplier >> 1, multiplier)
-    shift = MULTIPLIER_BITS - exponent - carried
-    vanishes = (multiplier == 0) | (shift > MAX_SHIFT)
-    multiplier = np.where(vanishes, 0, multiplier)
-    shift = np.where(vanishes, ZERO_SHIFT, shift)
+    capped = np.minimum(real, 2.0 ** (MAX_SHIFT - 1))
+    shift = np.clip(np.frexp(capped)[1] + 1, 0, MAX_SHIFT)
+    scaled = np.rint(np.ldexp(capped, HIGH_WORD - shift)).astype(np.int64)
+    carried = (scaled == 1 << MULTIPLIER_BITS) & (shift < MAX_SHIFT)  # rounding reached a power of two
+    shift = shift + carried
+    multiplier = np.minimum(np.where(carried, scaled >> 1, scaled), (1 << MULTIPLIER_BITS) - 1)
+    _check_reach(real, np.broadcast_to(np.asarray(reach, dtype=np.int64), real.shape), shift)
     return multiplier.astype(np.int32), shift.astype(np.int8)
 
 
@@ -100,10 +99,10 @@ def requantize(
     low: int,
     high: int,
 ) -> Int8Array:
-    """Return clamp(zero_point + ((acc * multiplier + 2**(shift - 1)) >> shift), low, high).
+    """Return clamp(zero_point + ((acc * 2**shift * multiplier + 2**31) >> 32), low, high).
 
     Args:
-        acc: int32 values; multiplier and shift broadcast against their last axis.
+        acc: Values within their reach; multiplier and shift broadcast against their last axis.
         multiplier: From :func:`fixed_point`.
         shift: From :func:`fixed_point`.
         zero_point: Of the output.
@@ -111,12 +110,12 @@ def requantize(
         high: Largest output, at most 127.
 
     Example:
-        >>> requantize([10, -10, 1], 1 << 30, 31, zero_point=3, low=-128, high=127).tolist()
+        >>> requantize([10, -10, 1], 1 << 30, 1, zero_point=3, low=-128, high=127).tolist()
         [8, -2, 4]
     """
-    product = np.asarray(acc, dtype=np.int64) * np.asarray(multiplier, dtype=np.int64)
-    wide_shift = np.asarray(shift, dtype=np.int64)
-    rounded = (product + (np.int64(1) << (wide_shift - 1))) >> wide_shift
+    shifted = np.asarray(acc, dtype=np.int64) << np.asarray(shift, dtype=np.int64)
+    product = shifted * np.asarray(multiplier, dtype=np.int64)
+    rounded = (product + (np.int64(1) << (HIGH_WORD - 1))) >> HIGH_WORD
     clamped: Int8Array = np.clip(rounded + zero_point, low, high).astype(np.int8)
     return clamped
 
@@ -184,6 +183,17 @@ def output_multiplier(
     return np.array([ratio])
 
 
+def requantization(
+    graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Mul | Relu
+) -> tuple[Int32Array, Int8Array]:
+    """Return multiplier and shift from ``operator``'s accumulator to its output, as in `fixed_point`.
+
+    Raises:
+        UnsupportedModelError: If a factor cannot be a scale or is too large for its accumulator.
+    """
+    return fixed_point(output_multiplier(graph, operator), _reach(graph, operator))
+
+
 def pair_multiplier(graph: Graph, operator: Add | Sub) -> PairMultiplier:
     """Return the integers with which ``operator`` adds or subtracts its two inputs."""
     first, second = (graph.tensors[name].scale for name in operator.inputs)
@@ -201,9 +211,7 @@ def folded_bias(operator: Convolution | Dense, input_zero_point: int) -> Int32Ar
         UnsupportedModelError: If some input could drive the accumulator, or a partial sum of it in
             any order, out of 32 bits.
     """
-    weight = operator.weight.reshape(operator.weight.shape[0], -1).astype(np.int64)  # cout x k
-    folded: Int64Array = operator.bias.astype(np.int64) - input_zero_point * weight.sum(axis=1)
-    reach = np.abs(folded) + 128 * np.abs(weight).sum(axis=1)  # |int8| <= 128
+    folded, reach = _folded(operator, input_zero_point)
     if (reach >= 1 << 31).any():
         channel = int(np.argmax(reach))
         raise UnsupportedModelError(
@@ -211,6 +219,38 @@ def folded_bias(operator: Convolution | Dense, input_zero_point: int) -> Int32Ar
             f"{int(reach[channel])}; calibrate with more representative data or split the layer."
         )
     return folded.astype(np.int32)
+
+
+def _folded(operator: Convolution | Dense, input_zero_point: int) -> tuple[Int64Array, Int64Array]:
+    """Return the folded bias and the largest magnitude of any partial sum, each cout."""
+    weight = operator.weight.reshape(operator.weight.shape[0], -1).astype(np.int64)  # cout x k
+    folded: Int64Array = operator.bias.astype(np.int64) - input_zero_point * weight.sum(axis=1)
+    return folded, np.abs(folded) + 128 * np.abs(weight).sum(axis=1)  # |int8| <= 128
+
+
+def _reach(graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Mul | Relu) -> Int64Array:
+    """Return the largest magnitude of the accumulator, cout or 1; q - zero_point is at most 255."""
+    if isinstance(operator, Convolution | Dense):
+        return _folded(operator, graph.tensors[operator.inputs[0]].zero_point)[1]
+    if isinstance(operator, AveragePool):
+        height, width = operator.window.kernel
+        return np.array([255 * height * width])
+    return np.array([255 * 255 if isinstance(operator, Mul) else 255])
+
+
+def _check_reach(real: FloatArray, reach: Int64Array, shift: npt.NDArray[np.int_]) -> None:
+    """Refuse a shift that could drive an accumulator out of 32 bits.
+
+    Raises:
+        UnsupportedModelError: If there is one.
+    """
+    bad = (shift > 0) & (reach >= 1 << (31 - shift))
+    if bad.any():
+        raise UnsupportedModelError(
+            f"A rescaling factor of 1/2 or more must have a small accumulator, but {real[bad].flat[0]:g} has "
+            f"one that can reach {int(reach[bad].flat[0])}; calibrate with more representative data, since "
+            "nearly every output saturates."
+        )
 
 
 def _check_multipliers(real: FloatArray, limit: float) -> None:

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from tinypareto.errors import ShapeError
 from tinypareto.mcu.fixed_point import (
-    fixed_point,
     folded_bias,
-    output_multiplier,
     pair_multiplier,
+    requantization,
     requantize,
     requantize_sum,
 )
@@ -99,7 +98,7 @@ def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Arr
         acc = first * second
     else:
         raise TypeError(f"no reference for {type(operator).__name__}")
-    multiplier, shift = fixed_point(output_multiplier(graph, operator))
+    multiplier, shift = requantization(graph, operator)
     return requantize(acc, multiplier, shift, output.zero_point, *operator.clamp)
 
 

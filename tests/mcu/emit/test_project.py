@@ -5,6 +5,7 @@ import pytest
 from small_graphs import GraphBuilder, small_resnet
 
 from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.emit.packing import pack_pairs
 from tinypareto.mcu.emit.project import (
     c_sources,
     emit_linker_script,
@@ -40,6 +41,8 @@ def test_the_project_holds_the_kernels_in_use_and_no_others(resnet):
     assert kernels == {
         "kernels/tinypareto.h",
         "kernels/requantize.h",
+        "kernels/multiply.h",
+        "kernels/patch.h",
         "kernels/add.c",
         "kernels/convolution.c",
         "kernels/dense.c",
@@ -67,17 +70,19 @@ def test_every_operator_is_labelled_with_its_name_and_shapes_and_runs_in_order(r
     assert calls == [operator.name.replace("/", "_") for operator in resnet.operators]
 
 
-def test_weights_stand_in_the_files_in_the_order_of_the_graph(resnet):
+def test_weights_stand_in_the_files_pair_by_pair_on_a_multiple_of_4(resnet):
     weights = emitted(resnet)["weights.c"]
-    table = re.search(r"model_weights_00_stem_weights\[135\] = \{([^}]*)\}", weights)
+    table = re.search(
+        r"model_weights_00_stem_weights\[140\] __attribute__\(\(aligned\(4\)\)\) = \{([^}]*)\}", weights
+    )
     numbers = [int(number) for number in table.group(1).rstrip().rstrip(",").split(",")]
-    assert numbers == resnet.operators[0].weight.ravel().tolist()
+    assert numbers == pack_pairs(resnet.operators[0].weight).tolist()
 
 
 def test_depthwise_weights_stand_tap_by_tap():
     build = GraphBuilder((5, 5, 3))
     graph = build.graph(build.conv("dw", build.x, 3, Window(kernel=(3, 2)), groups=3))
-    table = re.search(r"_dw_weights\[18\] = \{([^}]*)\}", emitted(graph)["weights.c"])
+    table = re.search(r"_dw_weights\[18\][^=]*= \{([^}]*)\}", emitted(graph)["weights.c"])
     numbers = [int(number) for number in table.group(1).rstrip().rstrip(",").split(",")]
     weight = graph.operators[0].weight  # cout x kh x kw x 1
     assert numbers == [weight[c, y, x, 0] for y in range(3) for x in range(2) for c in range(3)]
@@ -108,7 +113,7 @@ def test_scratch_is_what_the_kernels_write():
     build.conv("grouped", build.x, 4, Window(kernel=(3, 3)), groups=2)
     build.conv("depthwise", build.x, 6, Window(kernel=(3, 3)), groups=6)
     last = build.conv("pointwise", build.x, 4, Window(kernel=(1, 1), stride=(2, 2)))
-    expected = {"general": 2 * 3 * 2 * 6, "grouped": 2 * 9 * 3, "depthwise": 4 * 9 + 6}
+    expected = {"general": 2 * 3 * 2 * 6, "grouped": 2 * 28, "depthwise": 4 * 9 + 6, "pointwise": 2 * 8}
     assert scratch_bytes(build.graph(last)) == expected
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tinypareto.mcu.emit.packing import pack_pairs, packed_depth
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.scales import channel_fields, channel_tables, window_fields
 from tinypareto.mcu.emit.text import OperatorText, dimension, shape_text
@@ -24,11 +25,9 @@ def is_depthwise(operator: Convolution) -> bool:
 def convolution_scratch(operator: Convolution, graph: Graph) -> int:
     """Return the bytes of scratch memory that the operator's kernel needs."""
     height, width = operator.window.kernel
-    if is_pointwise(operator):
-        return 0
     if is_depthwise(operator):
         return _OFFSET_BYTES * height * width + graph.tensors[operator.inputs[0]].shape[2]
-    return int(2 * height * width * operator.weight.shape[3])
+    return 2 * packed_depth(operator.weight[0].size)
 
 
 def emit_convolution(operator: Convolution, place: Place) -> OperatorText:
@@ -59,11 +58,12 @@ def _emit_pointwise(operator: Convolution, place: Place) -> OperatorText:
         fields=(
             ("input", place.buffer(operator.inputs[0])),
             ("output", place.buffer(operator.output)),
+            ("scratch", place.scratch(operator)),
             *channel_fields(place.name, output, operator.clamp),
             *((key, dimension(value, f"{key} of {operator.name}")) for key, value in sizes.items()),
         ),
         sources=("pointwise.c", "multiply_pair.c"),
-        tables=channel_tables(place.graph, operator, operator.weight, place.name),
+        tables=channel_tables(place.graph, operator, pack_pairs(operator.weight), place.name),
     )
 
 
@@ -89,7 +89,9 @@ def _emit_general(operator: Convolution, place: Place) -> OperatorText:
         function="tp_run_convolution",
         fields=(*_window_operator_fields(operator, place), ("groups", groups)),
         sources=("convolution.c", "multiply_pair.c"),
-        tables=channel_tables(place.graph, operator, operator.weight, place.name),
+        tables=channel_tables(
+            place.graph, operator, pack_pairs(operator.weight, operator.groups), place.name
+        ),
     )
 
 

@@ -1,5 +1,6 @@
 """Fully connected layers as C."""
 
+from tinypareto.mcu.emit.packing import pack_pairs
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.scales import channel_fields, channel_tables
 from tinypareto.mcu.emit.text import OperatorText, shape_text
@@ -21,6 +22,6 @@ def emit_dense(operator: Dense, place: Place) -> OperatorText:
             ("in_count", str(source.size)),
             ("out_count", str(output.size)),
         ),
-        sources=("dense.c", "multiply_pair.c"),
-        tables=channel_tables(place.graph, operator, operator.weight, place.name),
+        sources=("dense.c",),
+        tables=channel_tables(place.graph, operator, pack_pairs(operator.weight), place.name),
     )

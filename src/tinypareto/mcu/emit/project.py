@@ -44,7 +44,7 @@ from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
 Files = dict[str, str]
 
 _TEMPLATES = ("model.h", "model.c", "weights.h", "weights.c", "Makefile", "README.md")
-_KERNEL_HEADERS = ("tinypareto.h", "requantize.h")
+_KERNEL_HEADERS = ("tinypareto.h", "requantize.h", "multiply.h", "patch.h")
 
 
 def scratch_bytes(graph: Graph) -> dict[str, int]:

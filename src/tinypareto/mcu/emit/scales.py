@@ -1,9 +1,7 @@
 """Requantisation tables and fields that all operators share."""
 
-import numpy as np
-
 from tinypareto.mcu.emit.text import TABLE_PREFIX, Table, dimension
-from tinypareto.mcu.fixed_point import fixed_point, folded_bias, output_multiplier
+from tinypareto.mcu.fixed_point import folded_bias, requantization
 from tinypareto.mcu.graph import (
     AveragePool,
     Convolution,
@@ -17,31 +15,27 @@ from tinypareto.mcu.graph import (
     Window,
 )
 
-# See kernels/requantize.h: the tables hold min(33 - shift, 16) where the specification has a shift.
-HIGH_WORD_SHIFT, MAX_EXPONENT = 33, 16
-
 Fields = tuple[tuple[str, str], ...]
 
 
 def scale_tables(
     graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Mul | Relu, name: str
 ) -> tuple[Table, ...]:
-    """Return the operator's multipliers and exponents as tables."""
-    multiplier, shift = fixed_point(output_multiplier(graph, operator))
-    exponent = np.minimum(HIGH_WORD_SHIFT - shift.astype(np.int32), MAX_EXPONENT).astype(np.int8)
+    """Return the operator's multipliers and shifts as tables."""
+    multiplier, shift = requantization(graph, operator)
     return (
         Table(name=f"{TABLE_PREFIX}{name}_multipliers", ctype="int32_t", values=multiplier),
-        Table(name=f"{TABLE_PREFIX}{name}_exponents", ctype="int8_t", values=exponent),
+        Table(name=f"{TABLE_PREFIX}{name}_shifts", ctype="int8_t", values=shift),
     )
 
 
 def channel_tables(
     graph: Graph, operator: Convolution | Dense, weight: Int8Array, name: str
 ) -> tuple[Table, ...]:
-    """Return weights, biases with the input's zero point folded in, multipliers and exponents."""
+    """Return weights, biases with the input's zero point folded in, multipliers and shifts."""
     bias = folded_bias(operator, graph.tensors[operator.inputs[0]].zero_point)
     return (
-        Table(name=f"{TABLE_PREFIX}{name}_weights", ctype="int8_t", values=weight.ravel()),
+        Table(name=f"{TABLE_PREFIX}{name}_weights", ctype="int8_t", values=weight.ravel(), words=True),
         Table(name=f"{TABLE_PREFIX}{name}_biases", ctype="int32_t", values=bias),
         *scale_tables(graph, operator, name),
     )
@@ -51,7 +45,7 @@ def scale_fields(prefix: str, name: str, output: Tensor, clamp: tuple[int, int])
     """Return the fields of a tp_scale that stands under ``prefix`` in its descriptor."""
     return (
         (f"{prefix}.multipliers", f"{TABLE_PREFIX}{name}_multipliers"),
-        (f"{prefix}.exponents", f"{TABLE_PREFIX}{name}_exponents"),
+        (f"{prefix}.shifts", f"{TABLE_PREFIX}{name}_shifts"),
         (f"{prefix}.zero_point", str(output.zero_point)),
         (f"{prefix}.low", str(clamp[0])),
         (f"{prefix}.high", str(clamp[1])),

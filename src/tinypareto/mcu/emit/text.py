@@ -18,11 +18,15 @@ _VALUES_PER_LINE = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A constant array of the generated program; ``values`` is flat."""
+    """A constant array of the generated program; ``values`` is flat.
+
+    ``words`` says that kernels load four bytes at a time, so that it has to lie on a multiple of 4.
+    """
 
     name: str
     ctype: str
     values: npt.NDArray[np.int32] | npt.NDArray[np.int8] = field(repr=False)
+    words: bool = False
 
     def lines(self) -> Iterator[str]:
         """Yield the initialiser's lines."""

@@ -1,25 +1,7 @@
 /* Convolution of any window and group count: the bytes under the window are gathered into a patch, two pixels at
  * a time, and then multiplied in one run. */
+#include "patch.h"
 #include "tinypareto.h"
-
-static int8_t *fill(int8_t *to, int8_t value, uint32_t count)
-{
-    for (; count > 0; count--) {
-        *to++ = value;
-    }
-    return to;
-}
-
-static int8_t *copy(int8_t *to, const int8_t *from, uint32_t count)
-{
-    for (; count >= 4; count -= 4, to += 4, from += 4) {
-        __builtin_memcpy(to, from, 4);
-    }
-    for (; count > 0; count--) {
-        *to++ = *from++;
-    }
-    return to;
-}
 
 /* Copies `pixels` neighbours from column `x` on, `depth` bytes of each; what lies outside the row is filled. */
 static int8_t *copy_pixels(const tp_convolution *operator, int8_t *to, const int8_t *row, int32_t x,
@@ -30,9 +12,9 @@ static int8_t *copy_pixels(const tp_convolution *operator, int8_t *to, const int
     int32_t right = x + pixels - window->in_width;
     left = left < pixels ? left : pixels;
     right = right > 0 ? (right < pixels ? right : pixels) : 0;
-    to = fill(to, operator->in_zero_point, (uint32_t)left * depth);
-    to = copy(to, row + (x + left) * window->in_channels, (uint32_t)(pixels - left - right) * depth);
-    return fill(to, operator->in_zero_point, (uint32_t)right * depth);
+    to = tp_fill(to, operator->in_zero_point, (uint32_t)left * depth);
+    to = tp_copy(to, row + (x + left) * window->in_channels, (uint32_t)(pixels - left - right) * depth);
+    return tp_fill(to, operator->in_zero_point, (uint32_t)right * depth);
 }
 
 static void gather(const tp_convolution *operator, int8_t *to, int32_t y, int32_t x, uint32_t group)
@@ -43,7 +25,7 @@ static void gather(const tp_convolution *operator, int8_t *to, int32_t y, int32_
     int32_t run = operator->groups == 1 && window->dilation_width == 1 ? window->kernel_width : 1;
     for (int32_t ky = 0; ky < window->kernel_height; ky++, y += window->dilation_height) {
         if (y < 0 || y >= window->in_height) {
-            to = fill(to, operator->in_zero_point, window->kernel_width * depth);
+            to = tp_fill(to, operator->in_zero_point, window->kernel_width * depth);
             continue;
         }
         const int8_t *row = operator->input + y * window->in_width * window->in_channels + group * depth;
@@ -54,20 +36,20 @@ static void gather(const tp_convolution *operator, int8_t *to, int32_t y, int32_
 }
 
 /* One pair of pixels; the second is the first again where the count is odd. */
-static void convolve_pair(const tp_convolution *operator, const int32_t y[2], const int32_t x[2], int8_t *const outputs[2])
+static void convolve_pair(const tp_convolution *operator, const int32_t y[2], const int32_t x[2],
+                          int8_t *const outputs[2])
 {
     const tp_window *window = &operator->window;
     uint32_t taps = (uint32_t)window->kernel_height * window->kernel_width;
-    uint32_t depth = taps * (window->in_channels / operator->groups);
-    const int8_t *const patches[2] = {operator->scratch, operator->scratch + depth};
+    uint32_t depth = (taps * (window->in_channels / operator->groups) + 3) & ~(uint32_t)3;
     uint32_t count = (uint32_t)window->out_channels / operator->groups;
     for (uint32_t group = 0; group < operator->groups; group++) {
         for (uint32_t i = 0; i < 2; i++) {
-            gather(operator, operator->scratch + i * depth, y[i] * window->stride_height - window->pad_top,
+            gather(operator, operator->scratch + 4 * i, y[i] * window->stride_height - window->pad_top,
                    x[i] * window->stride_width - window->pad_left, group);
         }
         tp_range range = {group * count, count, depth};
-        tp_multiply_pair(&operator->channels, range, patches, outputs);
+        tp_multiply_pair(&operator->channels, range, operator->scratch, outputs);
     }
 }
 

@@ -12,16 +12,18 @@
 
 #include <stdint.h>
 
-/* What turns accumulators into int8: one multiplier and exponent per output channel (requantize.h). */
+/* What turns accumulators into int8: one multiplier and shift per output channel (requantize.h). */
 typedef struct {
     const int32_t *multipliers;
-    const int8_t *exponents;
+    const int8_t *shifts;
     int8_t zero_point;
     int8_t low;
     int8_t high;
 } tp_scale;
 
-/* The output channels of a matrix product: weights are channels x depth. */
+/* The output channels of a layer. The weights of a matrix product are `depth` bytes for each channel: they are padded
+ * with zeros to a multiple of 4, and two channels are interleaved word by word (multiply.h); a last odd one, in each
+ * group, stands alone. */
 typedef struct {
     const int8_t *weights;
     const int32_t *biases;
@@ -39,7 +41,7 @@ typedef struct {
 } tp_window;
 
 /* Weights: out_channels x kernel_height x kernel_width x (in_channels / groups).
- * scratch: 2 * kernel_height * kernel_width * (in_channels / groups) bytes. */
+ * scratch: 2 * depth bytes on a multiple of 4. */
 typedef struct {
     const int8_t *input;
     int8_t *output;
@@ -61,17 +63,19 @@ typedef struct {
     int8_t in_zero_point;
 } tp_depthwise;
 
-/* A 1 x 1 convolution without padding; weights: out_channels x in_channels. */
+/* A 1 x 1 convolution without padding; weights: out_channels x in_channels.
+ * scratch: 2 * depth bytes on a multiple of 4. */
 typedef struct {
     const int8_t *input;
     int8_t *output;
+    int8_t *scratch;
     tp_channels channels;
     uint16_t in_width, in_channels;
     uint16_t out_height, out_width, out_channels;
     uint16_t stride_height, stride_width;
 } tp_pointwise;
 
-/* Weights: out_count x in_count. */
+/* Weights: out_count x in_count. The input lies on a multiple of 4, and up to 3 bytes behind it are read. */
 typedef struct {
     const int8_t *input;
     int8_t *output;
@@ -140,14 +144,13 @@ void tp_run_average_pool(const tp_pool *operator);
 void tp_run_relu(const tp_relu *operator);
 void tp_run_lookup(const tp_lookup *operator);
 
-/* A run of output channels, first .. first + count - 1, and the depth of their dot products. */
+/* A run of output channels, first .. first + count - 1, and the bytes of their weights, a multiple of 4. */
 typedef struct {
     uint32_t first, count, depth;
 } tp_range;
 
-/* Fills outputs[0] and outputs[1], two pixels, with the dot products of inputs[0] and inputs[1] and each
- * channel's weights. A pixel alone is passed twice. */
-void tp_multiply_pair(const tp_channels *channels, tp_range range, const int8_t *const inputs[2],
-                      int8_t *const outputs[2]);
+/* Fills outputs[0] and outputs[1], two pixels, with the dot products of both patches and each channel's weights. The
+ * patches are interleaved like weights. The first pixel is stored last: where it is alone, both outputs are its own. */
+void tp_multiply_pair(const tp_channels *channels, tp_range range, const int8_t *patches, int8_t *const outputs[2]);
 
 #endif

@@ -1,0 +1,42 @@
+"""Weights of matrix products in the order in which the kernels read them: kernels/multiply.h."""
+
+import numpy as np
+
+from tinypareto.mcu.graph import Int8Array
+
+WORD = 4  # bytes that a kernel loads at once
+
+
+def packed_depth(values: int) -> int:
+    """Return the bytes of one channel's weights, whole words.
+
+    Example:
+        >>> packed_depth(27)
+        28
+    """
+    return -(-values // WORD) * WORD
+
+
+def pack_pairs(weight: Int8Array, groups: int = 1) -> Int8Array:
+    """Return the weights flat, each channel's filled up with zeros, each two channels word by word in turns.
+
+    A last odd channel of a group stands alone.
+
+    Args:
+        weight: Channels x anything.
+        groups: Runs of channels between which no pairs are made.
+
+    Example:
+        >>> pack_pairs(np.arange(15, dtype=np.int8).reshape(3, 5)).reshape(-1, 4).tolist()
+        [[0, 1, 2, 3], [5, 6, 7, 8], [4, 0, 0, 0], [9, 0, 0, 0], [10, 11, 12, 13], [14, 0, 0, 0]]
+    """
+    flat = weight.reshape(len(weight), -1)
+    depth = packed_depth(flat.shape[1])
+    padded = np.pad(flat, ((0, 0), (0, depth - flat.shape[1])))
+    words = padded.reshape(groups, len(weight) // groups, depth // WORD, WORD)
+    return np.concatenate([packed.ravel() for group in words for packed in _pairs(group)])
+
+
+def _pairs(words: Int8Array) -> list[Int8Array]:
+    """Return each two channels, word by word in turns; ``words`` is channels x words x 4."""
+    return [words[i : i + 2].transpose(1, 0, 2) for i in range(0, len(words), 2)]
