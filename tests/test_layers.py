@@ -45,6 +45,7 @@ LAYERS = [
     "network.train",
     "network.quantize",
     "mcu.cores",
+    "mcu.compilers",
     "mcu.targets",
     "mcu.graph",
     "mcu.fixed_point",

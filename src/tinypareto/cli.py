@@ -62,6 +62,13 @@ class SamplerName(str, Enum):
     RANDOM = "random"
 
 
+class Toolchain(str, Enum):
+    """Which compiler builds the firmware."""
+
+    ZIG = "zig"
+    GCC = "gcc"
+
+
 class Pick(str, Enum):
     """Which trial of the front to show alone."""
 
@@ -173,12 +180,15 @@ def compile(
     model: Annotated[Path, typer.Argument(help="An int8 QDQ network as onnxruntime quantises it.")],
     out: Annotated[Path, typer.Option(help="Folder for the C project and firmware.elf.")],
     target: TargetOption = "cortex-m4",
+    toolchain: Annotated[
+        Toolchain, typer.Option(help="zig is installed with tinypareto, gcc is arm-none-eabi-gcc.")
+    ] = Toolchain.ZIG,
     as_json: JsonOption = False,
 ) -> None:
     """Turn an int8 ONNX file into a C project, link it and say what it needs."""
     from tinypareto.mcu.firmware import compile_model
 
-    show(compile_model(model, target, out), as_json)
+    show(compile_model(model, target, out, toolchain.value), as_json)
 
 
 @app.command()

@@ -1,9 +1,9 @@
 import pytest
 
+from tinypareto.mcu.compilers import ZIG
 from tinypareto.mcu.cores import core
 from tinypareto.mcu.cycles import block_cost, decode
 from tinypareto.mcu.elf import read_elf
-from tinypareto.mcu.targets import target
 from tinypareto.mcu.toolchain import compile_c
 
 M0PLUS, M3, M4 = (core(name).costs for name in ("cortex-m0plus", "cortex-m3", "cortex-m4"))
@@ -92,7 +92,7 @@ KINDS = {
 def assemble(folder, lines):
     (folder / "code.s").write_text("\n".join([".syntax unified", ".thumb", ".text", *lines, ""]))
     (folder / "flat.ld").write_text("SECTIONS { .text 0x1000 : { *(.text) } /DISCARD/ : { *(.ARM.*) } }")
-    flags = [*target("cortex-m4").machine_flags, "-nostdlib", "-T", "flat.ld", "-Wl,-e,0x1001"]
+    flags = [*ZIG.machine_flags(core("cortex-m4")), "-nostdlib", "-T", "flat.ld", "-Wl,-e,0x1001"]
     image = read_elf(compile_c(folder, ["code.s"], flags, "code.elf"))
     section = image.sections[".text"]
     return image.code(section.address, section.size)

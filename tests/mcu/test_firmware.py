@@ -1,7 +1,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +10,8 @@ from small_onnx import normal, two_by_two
 from torch import nn
 
 from tinypareto.errors import ShapeError, SimulationError
+from tinypareto.mcu.compilers import GCC, ZIG
+from tinypareto.mcu.elf import read_elf
 from tinypareto.mcu.firmware import (
     build_firmware,
     compare_outputs,
@@ -102,15 +103,20 @@ def test_project_is_byte_identical_from_run_to_run(model):
     assert read_program(model, core).files == read_program(model, core).files
 
 
-def test_project_builds_by_itself_to_the_same_program(compiled, tmp_path):
-    if shutil.which("make") is None:
-        pytest.skip("needs make")
+@pytest.mark.parametrize("compiler", [ZIG, GCC], ids=["zig", "gcc"])
+def test_project_builds_by_itself_to_the_same_program(model, compiler, tmp_path):
+    for tool, remedy in (("make", "install make"), (compiler.command[0], compiler.remedy)):
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool}: {remedy}")
+    compile_model(model, "cortex-m0plus", tmp_path, compiler.name)
     project = tmp_path / "firmware"
-    shutil.copytree(compiled[0] / "firmware", project)
-    subprocess.run(
-        ["make", f"CC={sys.executable} -m ziglang cc"], cwd=project, check=True, capture_output=True
-    )
-    assert (project / "firmware.elf").stat().st_size > 0
+    command = ["make", "TOOLCHAIN=" + compiler.name, f"CC={' '.join(compiler.command)}"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    ours, theirs = (read_elf(path) for path in (tmp_path / "firmware.elf", project / "firmware.elf"))
+    assert ours.sections == theirs.sections
+    assert [ours.code(s.address, s.size) for s in ours.sections.values() if s.in_file] == [
+        theirs.code(s.address, s.size) for s in theirs.sections.values() if s.in_file
+    ]
 
 
 def test_model_that_exceeds_the_target_is_measured_all_the_same(model, tmp_path):

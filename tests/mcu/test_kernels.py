@@ -1,13 +1,15 @@
 """Host library == reference == simulated core, byte for byte, for every operator and awkward shapes."""
 
-import subprocess
-import sys
+import shutil
 from dataclasses import replace
 from importlib import resources
 
 import numpy as np
 import pytest
+from small_graphs import small_resnet
 
+from tinypareto.mcu.compilers import GCC, ZIG
+from tinypareto.mcu.cores import cores
 from tinypareto.mcu.firmware import build_firmware, host_model, measure, write_program
 from tinypareto.mcu.graph import (
     Add,
@@ -25,6 +27,7 @@ from tinypareto.mcu.graph import (
 )
 from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.targets import target
+from tinypareto.mcu.toolchain import compile_c
 
 M4 = target("cortex-m4")
 CORES = [M4, target("cortex-m0plus")]  # with DSP instructions and unaligned loads, and without either
@@ -193,15 +196,35 @@ def test_host_simulated_core_and_reference_agree_in_every_byte(name, tmp_path):
         np.testing.assert_array_equal(measure(firmware, inputs).outputs, expected, core.name)
 
 
-@pytest.mark.parametrize("machine", [(), *(core.machine_flags for core in CORES)])
-def test_kernels_compile_alone_without_a_warning(machine, tmp_path):
+STRICT = ("-std=gnu99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-ffreestanding")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "machine"),
+    [
+        (ZIG, ()),
+        *((ZIG, ZIG.machine_flags(core.core)) for core in CORES),
+        *((GCC, GCC.machine_flags(core.core)) for core in CORES),
+    ],
+    ids=["host", *(f"{compiler} {core.name}" for compiler in ("zig", "gcc") for core in CORES)],
+)
+def test_kernels_compile_alone_without_a_warning(compiler, machine, tmp_path):
+    if shutil.which(compiler.command[0]) is None:
+        pytest.skip(f"needs {compiler.command[0]}: {compiler.remedy}")
     folder = resources.files("tinypareto.mcu.kernels")
-    sources = sorted(str(file) for file in folder.iterdir() if file.name.endswith(".c"))
-    strict = ["-std=gnu99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-ffreestanding"]
-    for source in sources:
-        command = [sys.executable, "-m", "ziglang", "cc", *machine, *strict, "-c", source, "-o", "out.o"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    for source in sorted(str(file) for file in folder.iterdir() if file.name.endswith(".c")):
+        compile_c(tmp_path, [source], [*machine, *STRICT, "-c"], "out.o", compiler)
+
+
+@pytest.mark.parametrize("core", cores(), ids=lambda core: core.name)
+def test_gcc_builds_the_same_network(core, tmp_path):
+    if shutil.which(GCC.command[0]) is None:
+        pytest.skip(f"needs {GCC.command[0]}: {GCC.remedy}")
+    graph, build = small_resnet()
+    inputs = build.inputs(3)
+    program = write_program(graph, target(core.name), GCC)
+    measurement = measure(build_firmware(program, tmp_path), inputs)
+    np.testing.assert_array_equal(measurement.outputs, run_reference(graph, inputs))
 
 
 def test_shapes_decide_and_values_do_not(tmp_path):

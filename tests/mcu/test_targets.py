@@ -5,6 +5,7 @@ import pytest
 from small_graphs import small_resnet
 
 from tinypareto.errors import ConfigError
+from tinypareto.mcu.compilers import ZIG
 from tinypareto.mcu.cores import cores
 from tinypareto.mcu.firmware import build_firmware, measure, write_program
 from tinypareto.mcu.reference import run_reference
@@ -57,7 +58,7 @@ def test_a_network_gives_the_references_bytes_on_every_core_and_memory_map(name,
 def test_compiler_uses_dsp_instructions_where_the_core_has_them(core, tmp_path):
     wrong = "!defined" if core.has_dsp else "defined"
     (tmp_path / "dsp.c").write_text(f"#if {wrong}(__ARM_FEATURE_DSP)\n#error wrong\n#endif\n")
-    compile_c(tmp_path, ["dsp.c"], [*target(core.name).machine_flags, "-c"], "dsp.o")
+    compile_c(tmp_path, ["dsp.c"], [*ZIG.machine_flags(core), "-c"], "dsp.o")
 
 
 def test_every_core_is_a_target_with_the_methods_memory():

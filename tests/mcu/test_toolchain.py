@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_graphs import small_resnet
 
 from tinypareto.errors import ShapeError, ToolchainError
-from tinypareto.mcu import toolchain
+from tinypareto.mcu.compilers import GCC, ZIG
 from tinypareto.mcu.emit.project import c_sources
 from tinypareto.mcu.firmware import host_model, write_files, write_program
 from tinypareto.mcu.reference import run_reference
@@ -27,10 +29,14 @@ def test_compiler_error_is_one_line_that_quotes_the_first_error(tmp_path):
     assert "gone" not in str(caught.value)
 
 
-def test_missing_compiler_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(toolchain, "COMPILER", (str(tmp_path / "no-such-compiler"),))
-    with pytest.raises(ToolchainError, match="install ziglang with pip"):
-        compile_c(tmp_path, [], [], output="model.so")
+def test_missing_compiler_says_what_to_install(tmp_path):
+    for compiler, remedy in (
+        (ZIG, "install ziglang with pip"),
+        (GCC, "install the package gcc-arm-none-eabi"),
+    ):
+        missing = replace(compiler, command=(str(tmp_path / "no-such-compiler"),))
+        with pytest.raises(ToolchainError, match=remedy):
+            compile_c(tmp_path, [], [], "model.so", missing)
 
 
 def test_program_larger_than_its_region_does_not_link(network, tmp_path):

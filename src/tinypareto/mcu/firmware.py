@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinypareto.errors import SimulationError
+from tinypareto.mcu.compilers import ZIG, Compiler, compiler
 from tinypareto.mcu.emit.project import Files, c_sources, emit_linker_script, emit_project, scratch_bytes
 from tinypareto.mcu.footprint import Footprint, read_footprint
 from tinypareto.mcu.graph import Convolution, Dense, Graph, Int8Array, Lookup
@@ -43,6 +44,7 @@ class Program:
     plan: ArenaPlan
     target: Target
     files: Files
+    compiler: Compiler = ZIG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,19 +67,20 @@ class Measurement:
     outputs: Int8Array  # n x Ho x Wo x Co, or n x bytes of several outputs
 
 
-def write_program(graph: Graph, core: Target) -> Program:
+def write_program(graph: Graph, core: Target, compiler: Compiler = ZIG) -> Program:
     """Return the C project of a graph, planned and emitted."""
     plan = plan_arena(graph, scratch_bytes(graph))
-    return Program(graph=graph, plan=plan, target=core, files=emit_project(graph, plan, core))
+    files = emit_project(graph, plan, core, compiler)
+    return Program(graph=graph, plan=plan, target=core, files=files, compiler=compiler)
 
 
-def read_program(model: Path, core: Target) -> Program:
+def read_program(model: Path, core: Target, compiler: Compiler = ZIG) -> Program:
     """Return the C project of an int8 QDQ file.
 
     Raises:
         UnsupportedModelError: If the file is something else or holds what cannot be compiled.
     """
-    return write_program(optimize(read_onnx(model)), core)
+    return write_program(optimize(read_onnx(model)), core, compiler)
 
 
 def build_firmware(program: Program, folder: Path) -> Firmware:
@@ -94,7 +97,8 @@ def build_firmware(program: Program, folder: Path) -> Firmware:
     script = emit_linker_script(program.graph, program.plan, _roomy_target(program))
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "link.ld").write_text(script, encoding="utf-8")
-        built = build_elf(project, c_sources(program.files), program.target, f"{scratch}/link.ld")
+        sources, link = c_sources(program.files), f"{scratch}/link.ld"
+        built = build_elf(project, sources, program.target, link, program.compiler)
         elf = Path(shutil.move(built, folder / ELF))
     return Firmware(program=program, folder=folder, elf=elf)
 
@@ -135,7 +139,7 @@ def host_model(program: Program) -> Iterator[HostModel]:
         )
 
 
-def compile_model(model: Path, target_name: str, folder: Path) -> dict[str, Any]:
+def compile_model(model: Path, target_name: str, folder: Path, toolchain: str = "zig") -> dict[str, Any]:
     """Compile an int8 QDQ file and return what ``tinypareto compile --json`` prints.
 
     The folder gets the C project, the ELF and a copy of the file. The simulated core and the host build
@@ -147,7 +151,7 @@ def compile_model(model: Path, target_name: str, folder: Path) -> dict[str, Any]
         SimulationError: If the two builds differ.
     """
     core = target(target_name)
-    program = read_program(model, core)
+    program = read_program(model, core, compiler(toolchain))
     folder.mkdir(parents=True, exist_ok=True)
     firmware = build_firmware(program, folder)
     if (folder / MODEL).resolve() != model.resolve():

@@ -13,22 +13,6 @@ FLASH_ORIGIN, RAM_ORIGIN = 0x0800_0000, 0x2000_0000
 XIP_ORIGIN = 0x1000_0000  # of the flash chip beside an RP2040 or RP2350, which runs programs in place
 KB, MHZ = 1024, 1_000_000
 
-# How every target's code is compiled and linked; a generated project's Makefile repeats them.
-COMPILE_FLAGS = (
-    "-std=gnu99",
-    "-O2",
-    "-fno-unroll-loops",  # 38 % less code and 9 % fewer instructions: unrolled tails rarely run full
-    "-g0",
-    "-ffreestanding",
-    "-fno-sanitize=all",
-    "-fno-unwind-tables",
-    "-fno-asynchronous-unwind-tables",
-    "-fomit-frame-pointer",
-    "-ffunction-sections",
-    "-fdata-sections",
-)
-LINK_FLAGS = ("-Wl,--gc-sections", "-Wl,-e,model_invoke")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -41,11 +25,6 @@ class Target:
     clock_hz: int
     flash_origin: int = FLASH_ORIGIN
     ram_origin: int = RAM_ORIGIN
-
-    @property
-    def machine_flags(self) -> tuple[str, ...]:
-        """The compiler's flags that name the core."""
-        return ("-target", "thumb-freestanding-eabi", f"-mcpu={self.core.clang_cpu}")
 
     def __post_init__(self) -> None:
         for what, size in (("flash", self.flash_bytes), ("ram", self.ram_bytes)):

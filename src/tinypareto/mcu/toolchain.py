@@ -1,12 +1,11 @@
-"""C project -> ELF for the target, or shared library for this machine, with the compiler from pip.
+"""C project -> ELF for the target, or shared library for this machine.
 
-The compiler caches what it has compiled by content, so a kernel is compiled once per machine.
+Zig, the compiler from pip, caches what it has compiled by content, so a kernel is compiled once per machine.
 """
 
 import ctypes
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -14,17 +13,23 @@ from typing import TypeAlias
 import numpy as np
 
 from tinypareto.errors import ShapeError, ToolchainError
+from tinypareto.mcu.compilers import ZIG, Compiler
 from tinypareto.mcu.graph import Int8Array
-from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
+from tinypareto.mcu.targets import Target
 
 Span: TypeAlias = tuple[int, int]  # offset and size, in bytes
 
-COMPILER = (sys.executable, "-m", "ziglang", "cc")
 # Sanitizers off: zig turns some on for unoptimised code, and they would call a runtime.
 HOST_FLAGS = ("-std=gnu99", "-O3", "-g0", "-fPIC", "-shared", "-fno-sanitize=all")
 
 
-def build_elf(folder: Path, sources: Sequence[str], target: Target, linker_script: str = "link.ld") -> Path:
+def build_elf(
+    folder: Path,
+    sources: Sequence[str],
+    target: Target,
+    linker_script: str = "link.ld",
+    compiler: Compiler = ZIG,
+) -> Path:
     """Compile and link a written project and return the path of its ``firmware.elf``.
 
     Args:
@@ -32,12 +37,13 @@ def build_elf(folder: Path, sources: Sequence[str], target: Target, linker_scrip
         sources: Paths of C files, relative to ``folder``.
         target: Names the core.
         linker_script: Relative to ``folder``.
+        compiler: That compiles and links.
 
     Raises:
         ToolchainError: If the compiler is missing or refuses, for instance since a region overflows.
     """
-    flags = (*target.machine_flags, *COMPILE_FLAGS, *LINK_FLAGS, "-T", linker_script)
-    return compile_c(folder, sources, flags, output="firmware.elf")
+    flags = (*compiler.compile_flags(target.core), *compiler.link_flags, "-T", linker_script)
+    return compile_c(folder, [*sources, *compiler.libraries], flags, "firmware.elf", compiler)
 
 
 def build_host_library(folder: Path, sources: Sequence[str]) -> Path:
@@ -49,26 +55,28 @@ def build_host_library(folder: Path, sources: Sequence[str]) -> Path:
     return compile_c(folder, sources, HOST_FLAGS, output="model.so")
 
 
-def compile_c(folder: Path, sources: Sequence[str], flags: Sequence[str], output: str) -> Path:
+def compile_c(
+    folder: Path, sources: Sequence[str], flags: Sequence[str], output: str, compiler: Compiler = ZIG
+) -> Path:
     """Run the compiler in ``folder`` and return the path of what it wrote.
 
     Raises:
         ToolchainError: If the compiler is missing or refuses; the message ends in its first error.
     """
-    command = [*COMPILER, *flags, *sources, "-o", output]
+    command = [*compiler.command, *flags, *sources, "-o", output]
     try:
-        # ziglang is a dependency of this package, and the arguments are our own paths and flags.
+        # The arguments are our own paths and flags.
         done = subprocess.run(
             command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
         )
     except OSError as error:
         raise ToolchainError(
-            f"The C compiler must start, but {command[0]} failed: {error}; install ziglang with pip."
+            f"The C compiler must start, but {command[0]} failed: {error}; {compiler.remedy}."
         ) from error
     if done.returncode:
         raise ToolchainError(
             f"{output} must compile in {folder}, but the compiler said: {_first_error(done.stderr)}; "
-            "see whether ziglang is installed, the disk is full or the model exceeds the target's memory."
+            f"if the disk is not full, {compiler.remedy}."
         )
     return folder / output
 
@@ -142,5 +150,5 @@ def _environment() -> dict[str, str]:
 
 def _first_error(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line]
+    errors = [line for line in lines if "error:" in line or "undefined reference" in line]
     return (errors or lines or ["nothing"])[0]

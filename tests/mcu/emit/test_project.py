@@ -39,6 +39,7 @@ def test_the_project_holds_the_kernels_in_use_and_no_others(resnet):
     files = emitted(resnet)
     kernels = {path for path in files if path.startswith("kernels/")}
     assert kernels == {
+        "kernels/dsp.h",
         "kernels/tinypareto.h",
         "kernels/requantize.h",
         "kernels/multiply.h",

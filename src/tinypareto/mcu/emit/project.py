@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import jinja2
 
 from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.compilers import GCC, ZIG, Compiler
 from tinypareto.mcu.emit.add import emit_add
 from tinypareto.mcu.emit.buffers import buffers
 from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
@@ -39,12 +40,12 @@ from tinypareto.mcu.graph import (
     Sub,
 )
 from tinypareto.mcu.memory import ArenaPlan
-from tinypareto.mcu.targets import COMPILE_FLAGS, LINK_FLAGS, Target
+from tinypareto.mcu.targets import Target
 
 Files = dict[str, str]
 
 _TEMPLATES = ("model.h", "model.c", "weights.h", "weights.c", "Makefile", "README.md")
-_KERNEL_HEADERS = ("tinypareto.h", "requantize.h", "multiply.h", "patch.h")
+_KERNEL_HEADERS = ("tinypareto.h", "requantize.h", "multiply.h", "patch.h", "dsp.h")
 
 
 def scratch_bytes(graph: Graph) -> dict[str, int]:
@@ -57,15 +58,21 @@ def scratch_bytes(graph: Graph) -> dict[str, int]:
     return {name: size for name, size in needs.items() if size > 0}
 
 
-def emit_project(graph: Graph, plan: ArenaPlan, target: Target) -> Files:
+def emit_project(graph: Graph, plan: ArenaPlan, target: Target, compiler: Compiler = ZIG) -> Files:
     """Return the project's files, relative path -> text; equal arguments give equal bytes.
+
+    Args:
+        graph: What to compute.
+        plan: Where its tensors lie.
+        target: The core, and the memory for the linker.
+        compiler: That ``make`` calls unless told otherwise.
 
     Raises:
         UnsupportedModelError: If an operator has no kernel or a shape that no descriptor can hold.
     """
     operators = tuple(_emit_all(graph, plan))
     kernels = sorted({source for operator in operators for source in operator.sources})
-    sources = ["model.c", "weights.c", *(f"kernels/{kernel}" for kernel in kernels)]
+    sources = [*(f"kernels/{kernel}" for kernel in kernels), "model.c", "weights.c"]  # as c_sources has them
     context = {
         "name": comment_text(graph.name),
         "target": target,
@@ -74,8 +81,8 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target) -> Files:
         "inputs": buffers("MODEL_INPUT", graph, plan, graph.inputs),
         "outputs": buffers("MODEL_OUTPUT", graph, plan, graph.outputs),
         "sources": " ".join(sources),
-        "compile_flags": " ".join((*target.machine_flags, *COMPILE_FLAGS)),
-        "link_flags": " ".join(LINK_FLAGS),
+        "compiler": compiler,
+        "compilers": (ZIG, GCC),
     }
     environment = _environment()
     files = {name: environment.get_template(f"{name}.j2").render(context) for name in _TEMPLATES}

@@ -1,4 +1,5 @@
 /* Depthwise convolution: each channel has a kernel of its own. Four channels at a time, one tap after the other. */
+#include "dsp.h"
 #include "requantize.h"
 #include "tinypareto.h"
 
@@ -29,15 +30,6 @@ static inline int32_t one_channel(const tp_depthwise *operator, const int32_t *o
 }
 
 #if defined(__ARM_FEATURE_DSP)
-#include <arm_acle.h>
-
-static inline uint32_t load_four(const int8_t *from)
-{
-    uint32_t word;
-    __builtin_memcpy(&word, from, sizeof word);
-    return word;
-}
-
 static inline void four_channels(const tp_depthwise *operator, const int32_t *offsets, int32_t taps,
                                  int32_t channel, int32_t acc[4])
 {
@@ -46,9 +38,9 @@ static inline void four_channels(const tp_depthwise *operator, const int32_t *of
     const int32_t *bias = operator->channels.biases + channel;
     int32_t acc0 = bias[0], acc1 = bias[1], acc2 = bias[2], acc3 = bias[3];
     for (int32_t tap = 0; tap < taps; tap++, weight += operator->window.in_channels) {
-        uint32_t x = load_four(input + offsets[tap]), w = load_four(weight);
-        int16x2_t x_even = __sxtb16((int8x4_t)x), x_odd = __sxtb16((int8x4_t)__ror(x, 8));
-        int16x2_t w_even = __sxtb16((int8x4_t)w), w_odd = __sxtb16((int8x4_t)__ror(w, 8));
+        uint32_t x = tp_load_four(input + offsets[tap]), w = tp_load_four(weight);
+        int16x2_t x_even = tp_even_bytes(x), x_odd = tp_odd_bytes(x);
+        int16x2_t w_even = tp_even_bytes(w), w_odd = tp_odd_bytes(w);
         acc0 = __smlabb(x_even, w_even, acc0);
         acc1 = __smlabb(x_odd, w_odd, acc1);
         acc2 = __smlatt(x_even, w_even, acc2);

@@ -6,6 +6,7 @@
 #ifndef TINYPARETO_MULTIPLY_H
 #define TINYPARETO_MULTIPLY_H
 
+#include "dsp.h"
 #include "tinypareto.h"
 
 /* Products of two pixels x and two channels w. */
@@ -14,8 +15,6 @@ typedef struct {
 } tp_tile;
 
 #if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__) /* unoptimised code has too few registers left */
-#include <arm_acle.h>
-
 /* Four values of each vector, 16 products. Bytes 0 and 2, then 1 and 3, become two int16: the order cancels out, since
  * both factors have it. An asm block, as the compiler would spend two registers and 8 % more instructions. */
 #define TP_STEP                                                                                         \
@@ -59,16 +58,6 @@ static inline tp_tile tp_multiply_pairs(tp_tile acc, const int8_t *x, const int8
         TP_LOOP(TP_STEP TP_STEP TP_STEP TP_STEP);
     }
     return acc;
-}
-
-static inline int16x2_t tp_even_bytes(uint32_t word)
-{
-    return __sxtb16((int8x4_t)word);
-}
-
-static inline int16x2_t tp_odd_bytes(uint32_t word)
-{
-    return __sxtb16((int8x4_t)__ror(word, 8));
 }
 
 /* acc[i] += single . pair[i] */

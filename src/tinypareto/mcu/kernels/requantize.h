@@ -8,6 +8,7 @@
 #ifndef TINYPARETO_REQUANTIZE_H
 #define TINYPARETO_REQUANTIZE_H
 
+#include "dsp.h"
 #include "tinypareto.h"
 
 static inline int32_t tp_clamp(int32_t value, int32_t low, int32_t high)
@@ -36,12 +37,10 @@ static inline int8_t tp_requantize(int32_t acc, const tp_scale *scale, uint32_t 
 }
 
 #if defined(__ARM_FEATURE_DSP)
-#include <arm_acle.h>
-
 /* The nearest int8, as the low byte of a word. */
 static inline uint32_t tp_saturated(int32_t acc, int32_t multiplier, int32_t shift, int32_t zero_point)
 {
-    return (uint32_t)__ssat(tp_rescale((int32_t)((uint32_t)acc << shift), multiplier, zero_point), 8);
+    return (uint32_t)tp_nearest_int8(tp_rescale((int32_t)((uint32_t)acc << shift), multiplier, zero_point));
 }
 
 /* The low bytes of four words. */
