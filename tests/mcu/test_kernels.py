@@ -14,15 +14,20 @@ from tinypareto.mcu.firmware import build_firmware, host_model, measure, write_p
 from tinypareto.mcu.graph import (
     Add,
     AveragePool,
+    Concat,
     Convolution,
     Dense,
     Graph,
     Lookup,
     MaxPool,
     Mul,
+    Pad,
     Relu,
+    Resize,
+    Slice,
     Sub,
     Tensor,
+    Transpose,
     Window,
 )
 from tinypareto.mcu.reference import run_reference
@@ -145,6 +150,29 @@ def extreme_factors():
     return graph.with_operators((replace(graph.operators[0], weight_scale=scales),))
 
 
+def moved(kind, shape, out_shape, *, table=False, **settings):
+    """One move of x; its table turns every value around."""
+    tables = (np.arange(127, -129, -1).astype(np.int8),) if table else ()
+    operator = kind(name="move", inputs=("x",), output="y", tables=tables, **settings)
+    return graph_of(operator, shape, out_shape, np.random.default_rng(7))
+
+
+def concatenated(axis, *shapes, **settings):
+    """Inputs of unlike sizes side by side, the first rescaled."""
+    rng = np.random.default_rng(8)
+    names = ["x", *(f"x{number}" for number in range(1, len(shapes)))]
+    tables = (rng.integers(-128, 128, 256, dtype=np.int8), *[None] * (len(shapes) - 1))
+    shape = list(shapes[0])
+    shape[axis] = sum(one[axis] for one in shapes)
+    operator = Concat(name="cat", inputs=tuple(names), output="y", axis=axis, tables=tables, **settings)
+    graph = graph_of(operator, shapes[0], tuple(shape), rng)
+    more = {
+        name: Tensor(name=name, shape=one, scale=0.3, zero_point=0)
+        for name, one in zip(names, shapes, strict=True)
+    }
+    return replace(graph, tensors={**graph.tensors, **more}, inputs=tuple(names))
+
+
 SAME = (1, 1, 1, 1)
 GRAPHS = {
     "3x3": convolution(4, 8, (8, 8), Window(kernel=(3, 3), padding=SAME)),
@@ -175,6 +203,19 @@ GRAPHS = {
     "product per channel": arithmetic(Mul, (5, 3, 7), per_channel=True, scale=0.02),
     "product of one channel": arithmetic(Mul, (6, 3, 1), per_channel=True, scale=0.02),
     "product that saturates": arithmetic(Mul, (5, 3, 7), scale=0.004),
+    "concat of rows": concatenated(0, (2, 3, 5), (1, 3, 5), (4, 3, 5)),
+    "concat of columns": concatenated(1, (3, 1, 5), (3, 4, 5)),
+    "concat of channels": concatenated(2, (3, 4, 1), (3, 4, 5), (3, 4, 2)),
+    "clamped concat": concatenated(2, (1, 1, 9), (1, 1, 5), clamp=(-20, 90)),
+    "slice": moved(Slice, (7, 6, 5), (3, 2, 2), start=(1, 2, 3), step=(2, 3, 1)),
+    "slice of rows": moved(Slice, (7, 6, 5), (4, 6, 5), start=(2, 0, 0), table=True),
+    "slice of every other channel": moved(Slice, (1, 9, 7), (1, 9, 3), start=(0, 0, 1), step=(1, 1, 2)),
+    "pad": moved(Pad, (3, 4, 5), (6, 5, 9), before=(1, 0, 3), value=-77),
+    "clamped pad": moved(Pad, (1, 9, 2), (1, 13, 2), before=(0, 4, 0), value=-77, clamp=(-30, 90), table=True),
+    "resize": moved(Resize, (3, 4, 5), (6, 3, 5), rows=(0, 0, 1, 1, 2, 2), columns=(0, 1, 3), table=True),
+    "transpose": moved(Transpose, (3, 4, 5), (5, 3, 4), view=(3, 4, 5), axes=(2, 0, 1)),
+    "transpose of a view": moved(Transpose, (1, 1, 60), (3, 4, 5), view=(5, 3, 4), axes=(1, 2, 0), table=True),
+    "transpose that moves nothing": moved(Transpose, (1, 4, 5), (4, 1, 5), view=(1, 4, 5), axes=(1, 0, 2)),
     "residual": residual(),
     "several inputs and outputs": two_by_two(),
     "extreme factors": extreme_factors(),

@@ -130,6 +130,70 @@ class Lookup(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move(Operator):
+    """Values that change their place and nothing else.
+
+    An input whose scale is not the output's has a table that rescales it: q becomes table[q + 128].
+    ``tables`` has one entry per input, None where the scales agree; empty if they agree for all.
+    """
+
+    tables: tuple[Int8Array | None, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concat(Move):
+    """Tensors side by side along ``axis`` of height, width, channels (0, 1, 2)."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice(Move):
+    """Every ``step``-th value from ``start`` on, along height, width and channels; steps are at least 1."""
+
+    start: tuple[int, int, int] = (0, 0, 0)
+    step: tuple[int, int, int] = (1, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pad(Move):
+    """The input, ``before`` behind the output's edges; all around it lies ``value``, in output steps."""
+
+    before: tuple[int, int, int] = (0, 0, 0)
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resize(Move):
+    """The input's ``rows`` and ``columns`` in the order in which they are listed, some of them repeatedly."""
+
+    rows: tuple[int, ...] = field(repr=False)
+    columns: tuple[int, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transpose(Move):
+    """The input seen as ``view`` and its ``axes`` permuted; the output's shape may group the values otherwise."""
+
+    view: tuple[int, int, int]
+    axes: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Softmax(Operator):
+    """exp(x) over the sum of all exp(x) along ``axis`` of height, width, channels."""
+
+    axis: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgMax(Operator):
+    """Index of the largest value along ``axis``, the first of equals; scale 1 and zero point -128 hold 0..255."""
+
+    axis: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """A network: its tensors by name, its operators in execution order, its inputs and outputs.
 

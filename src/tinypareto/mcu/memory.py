@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, Graph, Lookup, Mul, Operator, Relu, Sub
+from tinypareto.mcu.graph import Add, Graph, Lookup, Move, Mul, Operator, Relu, Sub
+from tinypareto.mcu.moves import stays_in_place
 
 ALIGNMENT = 4  # bytes: kernels load words
 CLIMBING_STEPS = 2000  # of hill climbing; most graphs meet the lower bound within a few
@@ -97,6 +98,8 @@ def tensor_lifetimes(graph: Graph) -> dict[str, Block]:
 def overwritable_inputs(graph: Graph, step: int, lives: Mapping[str, Block]) -> tuple[str, ...]:
     """Return the inputs of the operator at ``step`` over which its output may lie exactly."""
     operator: Operator = graph.operators[step]
+    if isinstance(operator, Move) and stays_in_place(operator):
+        return tuple(name for name in operator.inputs if lives[name].last == step)
     if not isinstance(operator, Add | Lookup | Mul | Relu | Sub):
         return ()
     shape = graph.tensors[operator.output].shape  # a Mul's second input may be smaller, and is read again

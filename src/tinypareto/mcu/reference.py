@@ -27,12 +27,14 @@ from tinypareto.mcu.graph import (
     Int8Array,
     Lookup,
     MaxPool,
+    Move,
     Mul,
     Operator,
     Relu,
     Sub,
     Window,
 )
+from tinypareto.mcu.moves import move
 from tinypareto.mcu.samples import split_samples
 
 Int64Array = npt.NDArray[np.int64]
@@ -74,6 +76,8 @@ def run_reference_tensors(graph: Graph, inputs: Int8Array) -> dict[str, Int8Arra
 def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Array:
     source = graph.tensors[operator.inputs[0]]
     output = graph.tensors[operator.output]
+    if isinstance(operator, Move):
+        return move(graph, operator, [x.astype(np.int8) for x in sources])
     if isinstance(operator, Add | Sub):
         first, second = _centred(graph, operator, sources)
         signed = -second if isinstance(operator, Sub) else second

@@ -13,6 +13,7 @@ from tinypareto.mcu.emit.buffers import buffers
 from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
 from tinypareto.mcu.emit.dense import emit_dense
 from tinypareto.mcu.emit.lookup import emit_lookup
+from tinypareto.mcu.emit.moves import emit_moves
 from tinypareto.mcu.emit.mul import emit_mul
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.pool import emit_pool
@@ -34,6 +35,7 @@ from tinypareto.mcu.graph import (
     Graph,
     Lookup,
     MaxPool,
+    Move,
     Mul,
     Operator,
     Relu,
@@ -142,7 +144,11 @@ def _environment() -> jinja2.Environment:
 def _emit_all(graph: Graph, plan: ArenaPlan) -> Iterator[OperatorText]:
     for index, operator in enumerate(graph.operators):
         name = f"{index:02d}_{identifier(operator.name)}"
-        yield _emit(operator, Place(graph=graph, plan=plan, name=name))
+        place = Place(graph=graph, plan=plan, name=name)
+        if isinstance(operator, Move):
+            yield from emit_moves(operator, place)
+        else:
+            yield _emit(operator, place)
 
 
 def _emit(operator: Operator, place: Place) -> OperatorText:

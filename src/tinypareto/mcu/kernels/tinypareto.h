@@ -133,6 +133,33 @@ typedef struct {
     uint32_t count;
 } tp_lookup;
 
+/* A block of height x width x channels bytes, whose neighbours lie in_row, in_column and in_channel bytes apart in
+ * the input and likewise in the output; through table[input + 128] if there is a table. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    const int8_t *table;
+    uint32_t height, width, channels;
+    int32_t in_row, in_column, in_channel;
+    int32_t out_row, out_column, out_channel;
+} tp_copy;
+
+/* output[0 .. count - 1] = value. */
+typedef struct {
+    int8_t *output;
+    uint32_t count;
+    int8_t value;
+} tp_fill;
+
+/* Each output pixel is the input's pixel at rows[y] + columns[x], both in bytes; through a table as in tp_copy. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    const int8_t *table;
+    const int32_t *rows, *columns;
+    uint32_t height, width, channels;
+} tp_resize;
+
 void tp_run_convolution(const tp_convolution *operator);
 void tp_run_depthwise(const tp_depthwise *operator);
 void tp_run_pointwise(const tp_pointwise *operator);
@@ -143,6 +170,9 @@ void tp_run_max_pool(const tp_pool *operator);
 void tp_run_average_pool(const tp_pool *operator);
 void tp_run_relu(const tp_relu *operator);
 void tp_run_lookup(const tp_lookup *operator);
+void tp_run_copy(const tp_copy *operator);
+void tp_run_fill(const tp_fill *operator);
+void tp_run_resize(const tp_resize *operator);
 
 /* A run of output channels, first .. first + count - 1, and the bytes of their weights, a multiple of 4. */
 typedef struct {
