@@ -193,6 +193,7 @@ GRAPHS = {
     "max pool": pool(MaxPool, (7, 7), 5, Window(kernel=(3, 3), stride=(2, 2), padding=SAME)),
     "average pool": pool(AveragePool, (6, 6), 3, Window(kernel=(2, 2), stride=(2, 2))),
     "padded average": pool(AveragePool, (6, 6), 3, Window(kernel=(3, 3), padding=SAME), count_padding=True),
+    "average inside": pool(AveragePool, (6, 7), 3, Window(kernel=(3, 2), stride=(2, 1), padding=(1, 1, 2, 0))),
     "global average": pool(AveragePool, (5, 3), 9, Window(kernel=(5, 3))),
     "lookup": lookup((5, 3, 7)),
     "clamped lookup": lookup((1, 9, 2), clamp=(-70, 30)),

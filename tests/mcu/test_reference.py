@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,9 +172,17 @@ def test_a_maximum_is_rescaled_if_the_scales_differ():
 
 def test_a_mean_counts_padding_as_real_zeros():
     operator = pool(AveragePool, kernel=(2, 2), stride=(2, 2), padding=(1, 1, 1, 1))
+    operator = replace(operator, count_padding=True)
     graph = graph_of(operator, [(2, 2, 1), (2, 2, 1)], zero_points=[-8, 4])
     # each corner sees one value: (q + 8) / 4 + 4
     assert run_reference(graph, image([[0, 8], [16, -8]]))[0, :, :, 0].tolist() == [[6, 8], [10, 4]]
+
+
+def test_a_mean_leaves_padding_out_unless_it_counts():
+    operator = pool(AveragePool, kernel=(2, 2), padding=(1, 0, 0, 0))
+    graph = graph_of(operator, [(2, 2, 1), (2, 1, 1)], zero_points=[-8, 4])
+    # the upper row sees two values, the lower one all four: mean + 8 + 4
+    assert run_reference(graph, image([[0, 8], [16, -8]]))[0, :, :, 0].tolist() == [[16], [16]]
 
 
 def test_a_mean_rounds_halves_up():

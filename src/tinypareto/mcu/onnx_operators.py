@@ -9,6 +9,7 @@ import numpy as np
 from tinypareto.mcu.graph import AveragePool, Convolution, Dense, FloatArray, MaxPool, Window
 from tinypareto.mcu.onnx_activations import ACTIVATIONS
 from tinypareto.mcu.onnx_arithmetic import ARITHMETIC
+from tinypareto.mcu.onnx_moves import MOVES
 from tinypareto.mcu.onnx_values import (
     Activation,
     Dims,
@@ -18,11 +19,11 @@ from tinypareto.mcu.onnx_values import (
     Shape,
     Value,
 )
-from tinypareto.mcu.onnx_windows import output_shape, reach, read_window
+from tinypareto.mcu.onnx_windows import inside_counts, output_shape, reach, read_window
 
 
-def convert(node: Node) -> Value:
-    """Return what ``node`` makes of its inputs.
+def convert(node: Node) -> Value | tuple[Value, ...]:
+    """Return what ``node`` makes of its inputs; a tuple if it has several outputs.
 
     Raises:
         UnsupportedModelError: If the operator, or the way in which the node uses it, is not supported.
@@ -102,8 +103,8 @@ def _average_pool(node: Node) -> Draft:
     image = node.image(0)
     window = read_window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
     count_padding = bool(node.attributes.get("count_include_pad", 0))
-    if any(window.padding) and not count_padding:
-        node.refuse("its divisor varies at the border; set count_include_pad or padding 0.")
+    if not all(inside_counts(image, window, axis).min() for axis in (0, 1)):
+        node.refuse(f"window {window.kernel} must always see a part of the input; use less padding.")
     operator = AveragePool(
         name=node.name,
         inputs=(image.tensor.name,),
@@ -232,9 +233,10 @@ def _chw(shape: Shape, rank: int) -> Dims:
     return (channels, height, width) if rank == 3 else (channels, width)
 
 
-CONVERTERS: dict[str, Callable[[Node], Value]] = {
+CONVERTERS: dict[str, Callable[[Node], Value | tuple[Value, ...]]] = {
     **ACTIVATIONS,
     **ARITHMETIC,
+    **MOVES,
     "AveragePool": _average_pool,
     "Conv": _convolution,
     "Dropout": _identity,

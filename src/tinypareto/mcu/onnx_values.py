@@ -56,7 +56,8 @@ class Draft:
     """An operator whose output has a shape (H x W x C) and real bounds, but no scale yet.
 
     ``product_scale`` is the scale of a dense layer's products as long as its bias is unknown. ``levels``
-    are the 256 real outputs of a Lookup, whose table awaits the scale.
+    are the 256 real outputs of a Lookup, whose table awaits the scale, and ``padding`` the real value that a
+    Pad puts around its input.
     """
 
     operator: Operator
@@ -66,6 +67,7 @@ class Draft:
     high: float = math.inf
     product_scale: FloatArray | None = field(default=None, repr=False)
     levels: FloatArray | None = field(default=None, repr=False)
+    padding: float = 0.0
 
 
 Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Draft
@@ -73,12 +75,13 @@ Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Dr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node of the file: name, kind (ONNX operator type), attributes and inputs (None: left out)."""
+    """A node of the file: name, kind (ONNX operator type), attributes, inputs (None: left out), outputs' count."""
 
     name: str
     kind: str
     attributes: Mapping[str, Any]
     inputs: tuple[Value | None, ...]
+    outputs: int = 1
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the error that names this node.
@@ -104,13 +107,39 @@ class Node:
 
     def image(self, index: int) -> Activation:
         """Return an activation seen as C x H x W or C x L."""
-        value = self.activation(index)
-        if not 2 <= len(value.dims) <= 3 or hwc_shape(value.dims) != value.tensor.shape:
+        value = self.ordered(index)
+        if not 2 <= len(value.dims) <= 3:
             self.refuse(
-                f"input {index} must be channels x height x width or channels x length as it was computed, "
-                f"not reshaped to {value.dims}; remove the reshape before it."
+                f"input {index} must be channels x height x width or channels x length, not {value.dims}; "
+                "remove the reshape before it."
             )
         return value
+
+    def ordered(self, index: int) -> Activation:
+        """Return an activation whose dims are those of its tensor: C x H x W, C x L or F."""
+        value = self.activation(index)
+        if len(value.dims) > 3 or hwc_shape(value.dims) != value.tensor.shape:
+            self.refuse(
+                f"input {index} must have at most three axes besides the batch, not {value.dims}; "
+                "remove the reshape before it."
+            )
+        return value
+
+    def axis(self, index: int, rank: int) -> int:
+        """Return an axis of the file, which counts the batch as 0 and may be negative, as an index of dims.
+
+        Args:
+            index: As the file has it.
+            rank: Of the value, without the batch axis.
+        """
+        if not -rank <= index <= rank or index == 0:
+            self.refuse(f"axis {index} must name one of the {rank} axes behind the batch; export it again.")
+        return index % (rank + 1) - 1
+
+    def integers(self, index: int, attribute: str) -> list[int] | None:
+        """Return integers that newer operator sets keep in an input and older ones in an attribute."""
+        found = self.array(index) if self.input(index) is not None else self.attributes.get(attribute)
+        return None if found is None else [int(value) for value in np.atleast_1d(found)]
 
     def array(self, index: int) -> Constant:
         """Return an input that must be a constant."""
@@ -143,6 +172,10 @@ class Node:
             self.refuse("its bias must have one entry per output, within 32 bits of input x weight scale.")
         steps: Int32Array = np.rint(real / scale).astype(np.int32)
         return steps
+
+
+# For each rank of dims: the axis of H x W x C (0, 1, 2) in which an axis of the file lies.
+HWC_AXES: Mapping[int, tuple[int, ...]] = {1: (2,), 2: (2, 1), 3: (2, 0, 1)}
 
 
 def hwc_shape(dims: Dims) -> Shape:

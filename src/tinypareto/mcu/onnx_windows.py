@@ -4,8 +4,13 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tinypareto.mcu.graph import Window
 from tinypareto.mcu.onnx_values import Activation, Node, Shape
+
+Int64Array = npt.NDArray[np.int64]
 
 
 def read_window(node: Node, image: Activation, kernel: tuple[int, ...]) -> Window:
@@ -49,6 +54,16 @@ def reach(window: Window, axis: int) -> int:
     return window.dilation[axis] * (window.kernel[axis] - 1) + 1
 
 
+def inside_counts(image: Activation, window: Window, axis: int) -> Int64Array:
+    """Return how many of the window's rows (axis 0) or columns (1) lie in the image, for each place of it."""
+    size = image.tensor.shape[axis]
+    span = size + window.padding[axis] + window.padding[axis + 2] - reach(window, axis)
+    first = np.arange(0, span + 1, window.stride[axis])[:, None] - window.padding[axis]
+    taps = first + window.dilation[axis] * np.arange(window.kernel[axis])
+    counts: Int64Array = ((taps >= 0) & (taps < size)).sum(axis=1)
+    return counts
+
+
 def _padding(
     node: Node,
     image: Activation,
@@ -72,15 +87,16 @@ def _padding(
 
 
 def _ceiled(node: Node, image: Activation, window: Window) -> Window:
-    """Pad behind the image until rounding up and down agree; only a maximum stays the same then."""
+    """Pad behind the image until rounding up and down agree; a maximum and a mean without padding stay the same."""
     behind = list(window.padding[2:])
     for axis in (0, 1):
         inside = image.tensor.shape[axis] + window.padding[axis]
         steps, rest = divmod(inside + behind[axis] - reach(window, axis), window.stride[axis])
         if rest and (steps + 1) * window.stride[axis] < inside:  # else the window would see padding only
             behind[axis] += window.stride[axis] - rest
-    if tuple(behind) != window.padding[2:] and node.kind != "MaxPool":
-        node.refuse("ceil_mode adds a partial window here; set ceil_mode=False.")
+    padding_counts = node.kind != "MaxPool" and node.attributes.get("count_include_pad", 0)
+    if tuple(behind) != window.padding[2:] and padding_counts:
+        node.refuse("ceil_mode adds a partial window here; set ceil_mode=False or count_include_pad=0.")
     return replace(window, padding=(*window.padding[:2], behind[0], behind[1]))
 
 

@@ -15,8 +15,21 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.fixed_point import folded_bias
-from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Convolution, Dense, Graph, Lookup, Operator, Tensor
-from tinypareto.mcu.onnx_activations import lookup_table
+from tinypareto.mcu.graph import (
+    INT8_MAX,
+    INT8_MIN,
+    Convolution,
+    Dense,
+    Graph,
+    Int8Array,
+    Lookup,
+    Move,
+    Operator,
+    Pad,
+    Tensor,
+)
+from tinypareto.mcu.onnx_activations import input_levels, lookup_table
+from tinypareto.mcu.onnx_moves import MOVES, reordered
 from tinypareto.mcu.onnx_operators import convert
 from tinypareto.mcu.onnx_values import (
     Activation,
@@ -30,6 +43,16 @@ from tinypareto.mcu.onnx_values import (
     hwc_shape,
 )
 
+# Kinds of nodes for which a value that the file reshaped is brought into the order of its new shape.
+ORDER_MATTERS = frozenset({
+    *MOVES,
+    "AveragePool",
+    "Conv",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "MaxPool",
+    "ReduceMean",
+})
 QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a renamed graph output
 
 
@@ -60,6 +83,7 @@ class _Reader:
         self.values: dict[str, Value] = {
             constant.name: onnx.numpy_helper.to_array(constant) for constant in self.proto.initializer
         }
+        self.used = {name for node in self.proto.node for name in node.input}
         self.tensors: dict[str, Tensor] = {}
         self.operators: list[Operator] = []
 
@@ -111,20 +135,33 @@ class _Reader:
             name=proto.name or proto.output[0],
             kind=proto.op_type,
             attributes={item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute},
-            inputs=tuple(self.values.get(name) for name in proto.input),
+            inputs=tuple(self._ordered(proto.op_type, self.values.get(name)) for name in proto.input),
+            outputs=len(proto.output),
         )
-        used = {name for other in self.proto.node for name in other.input}
-        if any(name in used for name in proto.output[1:]):
-            node.refuse("only its first output is supported; do not use the others.")
         if node.kind == "Constant":
-            value: Value = onnx.numpy_helper.to_array(node.attributes["value"])
+            value: Value | tuple[Value, ...] = onnx.numpy_helper.to_array(node.attributes["value"])
         elif node.kind == "QuantizeLinear":
             value = self._quantize(node, wanted=proto.input[0])
         elif node.kind == "DequantizeLinear":
             value = _dequantize(node)
         else:
             value = convert(node)
-        self.values[proto.output[0]] = value
+        values = value if isinstance(value, tuple) else (value,)
+        if any(name in self.used for name in proto.output[len(values) :]):
+            node.refuse("only its first output is supported; do not use the others.")
+        self.values.update(zip(proto.output, values, strict=False))
+
+    def _ordered(self, kind: str, value: Value | None) -> Value | None:
+        """Return a value as the node needs it: transposed, if the file reshaped it and the order matters."""
+        if kind not in ORDER_MATTERS or not isinstance(value, Activation) or len(value.dims) > 3:
+            return value
+        if value.tensor.shape == hwc_shape(value.dims):
+            return value
+        for operator, tensor in reordered(value.tensor, value.dims):
+            if tensor.name not in self.tensors:
+                self.operators.append(operator)
+                self.tensors[tensor.name] = tensor
+        return Activation(tensor=tensor, dims=value.dims)
 
     def _quantize(self, node: Node, wanted: str) -> Activation:
         """Give a draft, or the network's input, the scale that turns it into a tensor."""
@@ -160,9 +197,23 @@ class _Reader:
         if isinstance(operator, Lookup):
             assert draft.levels is not None
             return replace(operator, table=lookup_table(draft.levels, output))
+        if isinstance(operator, Move):
+            operator = replace(operator, tables=self._rescaling_tables(operator, output))
+        if isinstance(operator, Pad):
+            return replace(operator, value=int(lookup_table(np.array([draft.padding]), output)[0]))
         if isinstance(operator, Convolution | Dense):
             folded_bias(operator, self.tensors[operator.inputs[0]].zero_point)  # refuses an overflow
         return operator
+
+    def _rescaling_tables(self, operator: Move, output: Tensor) -> tuple[Int8Array | None, ...]:
+        """Return a table for each input that is not in the output's steps; nothing if all are."""
+        scale = (output.scale, output.zero_point)
+        sources = [self.tensors[name] for name in operator.inputs]
+        tables = tuple(
+            None if (source.scale, source.zero_point) == scale else lookup_table(input_levels(source), output)
+            for source in sources
+        )
+        return tables if any(table is not None for table in tables) else ()
 
 
 def _variants(name: str) -> Iterator[str]:
@@ -273,7 +324,10 @@ def _dequantize(node: Node) -> Value:
     return node.activation(0)
 
 
-def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant:
+def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Constant:
+    if values.ndim == 0 and values.dtype == np.int8:  # no weight but a number, such as the value of a Pad
+        zero_point = node.array(2) if node.input(2) is not None else np.int8(0)
+        return np.asarray((values.astype(np.int32) - zero_point) * node.array(1), np.float32)
     if values.dtype not in {np.dtype(np.int8), np.dtype(np.int32)}:
         node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
     if node.input(2) is not None and node.array(2).any():

@@ -34,6 +34,7 @@ from tinypareto.mcu.graph import (
     Sub,
     Window,
 )
+from tinypareto.mcu.means import mean_requantization, mean_varies
 from tinypareto.mcu.moves import move
 from tinypareto.mcu.samples import split_samples
 
@@ -102,7 +103,12 @@ def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Arr
         acc = first * second
     else:
         raise TypeError(f"no reference for {type(operator).__name__}")
-    multiplier, shift = requantization(graph, operator)
+    if isinstance(operator, AveragePool) and mean_varies(operator):
+        ones = np.ones_like(x[:1, :, :, :1])
+        counts = np.add.reduce(list(_taps(ones, operator.window, 0)))  # 1 x ho x wo x 1
+        multiplier, shift = (factors[counts - 1] for factors in mean_requantization(graph, operator))
+    else:
+        multiplier, shift = requantization(graph, operator)
     return requantize(acc, multiplier, shift, output.zero_point, *operator.clamp)
 
 

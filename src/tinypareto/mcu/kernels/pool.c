@@ -45,9 +45,10 @@ static inline void pool(const tp_pool *operator, int maximum)
         for (int32_t x = 0; x < window->out_width; x++) {
             taps columns = inside(x * window->stride_width - window->pad_left, window->kernel_width,
                                   window->dilation_width, window->in_width);
+            uint32_t factor = operator->divisor_varies ? (uint32_t)(rows.count * columns.count - 1) : 0;
             for (int32_t channel = 0; channel < window->in_channels; channel++) {
                 int32_t acc = gather(operator, rows, columns, channel, maximum);
-                *output++ = tp_requantize(acc, &operator->scale, 0);
+                *output++ = tp_requantize(acc, &operator->scale, factor);
             }
         }
     }

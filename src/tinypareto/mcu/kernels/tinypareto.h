@@ -107,13 +107,15 @@ typedef struct {
     int8_t first_zero_point, second_zero_point;
 } tp_mul;
 
-/* Largest value or sum under the window, requantised by the only entry of scale. */
+/* Largest value or sum under the window, requantised by the only entry of scale; if the divisor varies, a sum of n
+ * values inside the input by entry n - 1. */
 typedef struct {
     const int8_t *input;
     int8_t *output;
     tp_scale scale;
     tp_window window;
     int8_t in_zero_point;
+    uint8_t divisor_varies;
 } tp_pool;
 
 /* Requantised copy; the clamp makes it a ReLU. The output may be the input's buffer. */
