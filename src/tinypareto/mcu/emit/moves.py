@@ -107,15 +107,15 @@ def _emit_copy(
     return OperatorText(
         name=name,
         comment=_comment(operator, place, number),
-        struct="tp_copy",
-        function="tp_run_copy",
+        struct="tp_move",
+        function="tp_run_move",
         fields=(
             ("input", f"{place.buffer(operator.inputs[number])} + {block.in_offset}"),
             ("output", f"{place.buffer(operator.output)} + {block.out_offset}"),
             ("table", tables[0].name if tables else "0"),
             *((field, str(size)) for field, size in sizes.items()),
         ),
-        sources=("copy.c",),
+        sources=("move.c",),
         tables=tables,
     )
 
@@ -124,14 +124,14 @@ def _emit_fill(operator: Pad, place: Place) -> OperatorText:
     return OperatorText(
         name=f"{place.name}_fill",
         comment=f"{operator.name}: the padding of {shape_text(place.output(operator).shape)}",
-        struct="tp_fill",
-        function="tp_run_fill",
+        struct="tp_padding",
+        function="tp_run_padding",
         fields=(
             ("output", place.buffer(operator.output)),
             ("count", str(place.output(operator).size)),
             ("value", str(padding_value(operator))),
         ),
-        sources=("fill.c",),
+        sources=("padding.c",),
     )
 
 

@@ -144,16 +144,16 @@ typedef struct {
     uint32_t height, width, channels;
     int32_t in_row, in_column, in_channel;
     int32_t out_row, out_column, out_channel;
-} tp_copy;
+} tp_move;
 
 /* output[0 .. count - 1] = value. */
 typedef struct {
     int8_t *output;
     uint32_t count;
     int8_t value;
-} tp_fill;
+} tp_padding;
 
-/* Each output pixel is the input's pixel at rows[y] + columns[x], both in bytes; through a table as in tp_copy. */
+/* Each output pixel is the input's pixel at rows[y] + columns[x], both in bytes; through a table as in tp_move. */
 typedef struct {
     const int8_t *input;
     int8_t *output;
@@ -172,8 +172,8 @@ void tp_run_max_pool(const tp_pool *operator);
 void tp_run_average_pool(const tp_pool *operator);
 void tp_run_relu(const tp_relu *operator);
 void tp_run_lookup(const tp_lookup *operator);
-void tp_run_copy(const tp_copy *operator);
-void tp_run_fill(const tp_fill *operator);
+void tp_run_move(const tp_move *operator);
+void tp_run_padding(const tp_padding *operator);
 void tp_run_resize(const tp_resize *operator);
 
 /* A run of output channels, first .. first + count - 1, and the bytes of their weights, a multiple of 4. */

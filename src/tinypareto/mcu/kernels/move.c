@@ -1,7 +1,7 @@
 /* A block of bytes from one place to another, perhaps through a table. */
 #include "tinypareto.h"
 
-void tp_run_copy(const tp_copy *operator)
+void tp_run_move(const tp_move *operator)
 {
     const int8_t *zero = operator->table ? operator->table - INT8_MIN : 0;
     int32_t in_step = operator->in_channel, out_step = operator->out_channel;
