@@ -71,6 +71,7 @@ def test_builtin_experiments_and_targets_are_listed():
         (["report", "{tmp}/nothing"], "there is no study"),
         (["compile", "{tmp}/nothing.onnx", "--out", "{tmp}/c"], "nothing.onnx"),
         (["compile", SMALL[:-6], "--out", "{tmp}/c"], "ONNX"),
+        (["compile", SMALL[:-6], "--out", "{tmp}/c", "--target", "avr"], "must be one of cortex-m0plus"),
         (["simulate", "{tmp}", "--input", "x.npy", "--output", "y.npy"], ""),
     ],
 )
@@ -81,6 +82,7 @@ def test_mistake_is_one_line_and_exit_code_1(arguments, said, tmp_path):
     assert outcome.stderr.count("\n") == 1
     assert said in outcome.stderr
     assert outcome.stdout == ""
+    assert not (tmp_path / "c").exists()
 
 
 def test_wrong_usage_is_exit_code_2():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tinypareto.experiment import Experiment, load_experiment
     from tinypareto.hosts.botorch import optimize_acqf_ars
     from tinypareto.hosts.optuna import ARSSampler
-    from tinypareto.mcu.firmware import compile_model
+    from tinypareto.mcu.compiled_folder import compile_model
     from tinypareto.network.data import Data, Split
     from tinypareto.network.prune import PruningConfig
     from tinypareto.network.quantize import QuantizationConfig
@@ -33,7 +33,7 @@ _HOME = {
     "Split": "network.data",
     "TinyParetoError": "errors",
     "TrainingConfig": "network.train",
-    "compile_model": "mcu.firmware",
+    "compile_model": "mcu.compiled_folder",
     "front_rows": "results",
     "load_experiment": "experiment",
     "optimize_acqf_ars": "hosts.botorch",

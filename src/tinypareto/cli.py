@@ -183,12 +183,21 @@ def compile(
     toolchain: Annotated[
         Toolchain, typer.Option(help="zig is installed with tinypareto, gcc is arm-none-eabi-gcc.")
     ] = Toolchain.ZIG,
+    rom: Annotated[int | None, typer.Option(help="Bytes of flash, in place of the target's.", min=1)] = None,
+    ram: Annotated[int | None, typer.Option(help="Bytes of RAM, in place of the target's.", min=1)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn an int8 ONNX file into a C project, link it and say what it needs."""
-    from tinypareto.mcu.firmware import compile_model
+    from tinypareto.mcu.compiled_folder import compile_to_folder
+    from tinypareto.tables import compilation_tables
 
-    show(compile_model(model, target, out, toolchain.value), as_json)
+    compilation = compile_to_folder(
+        model, target, out, toolchain=toolchain.value, rom_bytes=rom, ram_bytes=ram
+    )
+    if as_json:
+        print(json.dumps(compilation.summary()))
+        return
+    Console().print(compilation_tables(compilation))
 
 
 @app.command()
@@ -198,10 +207,15 @@ def simulate(
     output_file: Annotated[Path, typer.Option("--output", help="Where the float32 outputs go.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Run firmware.elf on a simulated core, on float32 samples of a .npy file (.npz for several inputs)."""
-    from tinypareto.mcu.firmware import simulate_folder
+    """Run firmware.elf on a simulated core, on float32 samples of a .npy file."""
+    from tinypareto.mcu.compiled_folder import simulate_folder
+    from tinypareto.tables import simulation_tables
 
-    show(simulate_folder(folder, input_file, output_file), as_json)
+    said = simulate_folder(folder, input_file, output_file)
+    if as_json:
+        print(json.dumps(said))
+        return
+    Console().print(simulation_tables(said))
 
 
 @app.command()
@@ -228,22 +242,6 @@ def targets() -> None:
         sizes = (target.flash_bytes // KB, target.ram_bytes // KB, target.clock_hz // MHZ)
         table.add_row(target.name, target.core.name, *map(str, sizes))
     Console().print(table)
-
-
-def show(values: dict[str, Any], as_json: bool) -> None:
-    """Print ``values`` as one JSON document, or one line each for people."""
-    if as_json:
-        print(json.dumps(values))
-        return
-    for name, value in values.items():
-        if isinstance(value, dict):
-            print(f"{name}:")
-            for part, amount in value.items():
-                print(f"  {part:28} {amount:>12,}")
-        elif isinstance(value, str):
-            print(value)
-        elif not isinstance(value, list):
-            print(f"{name:30} {value:>12,}")
 
 
 def parse_duration(text: str) -> float:

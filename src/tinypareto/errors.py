@@ -41,6 +41,10 @@ class UnsupportedModelError(TinyParetoError, ValueError):
     """An ONNX file is not an int8 QDQ network or holds an operator that cannot be compiled."""
 
 
+class TargetMemoryError(TinyParetoError, ValueError):
+    """A model needs more flash or RAM than its target has."""
+
+
 class ToolchainError(TinyParetoError, RuntimeError):
     """The C compiler or linker is missing or failed."""
 

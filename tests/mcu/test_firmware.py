@@ -1,142 +1,32 @@
-import json
-import shutil
-import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from small_onnx import normal, two_by_two
-from torch import nn
+from small_graphs import small_resnet
 
-from tinypareto.errors import ShapeError, SimulationError
-from tinypareto.mcu.compilers import GCC, ZIG
-from tinypareto.mcu.elf import read_elf
-from tinypareto.mcu.firmware import (
-    build_firmware,
-    compare_outputs,
-    compile_model,
-    measure,
-    read_program,
-    simulate_folder,
-)
-from tinypareto.mcu.read_onnx import read_onnx
-from tinypareto.mcu.reference import run_reference
-from tinypareto.mcu.samples import dequantize_outputs, quantize_input
+from tinypareto.errors import SimulationError
+from tinypareto.mcu.firmware import build_firmware, compare_outputs, graph_macs, measure, write_program
 from tinypareto.mcu.targets import target
-from tinypareto.network.quantize import QuantizationConfig, quantize_network, run_onnx
 
-INPUTS = np.random.default_rng(0).normal(size=(40, 2, 9, 7)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(5, 7, 3, stride=2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(7, 4),
-    ).eval()  # fmt: skip
-    return quantize_network(network, INPUTS, tmp_path_factory.mktemp("onnx"), QuantizationConfig()).int8_path
+M4 = target("cortex-m4")
 
 
-@pytest.fixture(scope="module")
-def compiled(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("compiled")
-    return folder, compile_model(model, "cortex-m4", folder)
+def test_model_that_exceeds_the_target_is_measured_all_the_same(tmp_path):
+    graph, build = small_resnet()
+    tiny = replace(M4, flash_bytes=4096, ram_bytes=512)
+    big = measure(build_firmware(write_program(graph, M4), tmp_path / "big"), build.inputs(1))
+    small = measure(build_firmware(write_program(graph, tiny), tmp_path / "small"), build.inputs(1))
+    assert big.footprint.rom_bytes > tiny.flash_bytes
+    assert big.footprint.ram_bytes > tiny.ram_bytes
+    assert small.footprint == big.footprint
 
 
-def test_compile_reports_every_key_and_sums_that_add_up(compiled):
-    _, said = compiled
-    assert set(said) == {
-        "rom_bytes", "code_bytes", "weight_bytes", "ram_bytes", "arena_bytes", "arena_lower_bound",
-        "stack_bytes", "macs", "breakdown",
-    }  # fmt: skip
-    assert said["rom_bytes"] == said["code_bytes"] + said["weight_bytes"]
-    assert said["ram_bytes"] == said["arena_bytes"] + said["stack_bytes"]
-    assert said["arena_bytes"] >= said["arena_lower_bound"]
-    assert said["macs"] == 9 * 7 * 5 * 18 + 7 * 45 + 4 * 7
-    # weights in whole words, int32 biases, int32 multipliers and int8 shifts
-    tables = 5 * 20 + 7 * 48 + 4 * 8 + (5 + 7 + 4) * 9
-    assert tables <= said["weight_bytes"] <= tables + 64
-    json.dumps(said)
-
-
-def test_simulated_outputs_are_those_of_onnxruntime_within_two_steps(compiled, model, tmp_path):
-    folder, _ = compiled
-    np.save(tmp_path / "x.npy", INPUTS)
-    said = simulate_folder(folder, tmp_path / "x.npy", tmp_path / "y.npy")
-    outputs, expected = np.load(tmp_path / "y.npy"), run_onnx(model, INPUTS)
-    step = np.diff(np.unique(expected)).min()
-    assert outputs.shape == expected.shape
-    assert np.abs(outputs - expected).max() <= 2.001 * step
-    for what in ("instructions", "cycles"):
-        assert said[what] == sum(operator[what] for operator in said["operators"])
-    assert set(said) == {"instructions", "cycles", "stack_bytes", "operators"}
-
-
-def test_cycles_of_a_core_that_is_not_modelled_in_full_are_called_an_upper_estimate(model, tmp_path):
-    compile_model(model, "cortex-m7", tmp_path)
-    np.save(tmp_path / "x.npy", INPUTS[:1])
-    said = simulate_folder(tmp_path, tmp_path / "x.npy", tmp_path / "y.npy")
-    assert "upper estimate" in said["cycles_note"]
-
-
-def test_several_inputs_and_outputs_are_read_and_written_by_name(tmp_path):
-    path, folder = two_by_two(tmp_path), tmp_path / "out"
-    compile_model(path, "cortex-m4", folder)
-    header = (folder / "firmware" / "model.h").read_text()
-    for macro in ("MODEL_INPUT_X_BYTES 6", "MODEL_INPUT_Z_SCALE", "MODEL_OUTPUT_G ", "MODEL_OUTPUT_H_SCALE"):
-        assert f"#define {macro}" in header
-    values = {"x": normal(9, 6), "z": normal(9, 6, seed=1)}
-    np.savez(tmp_path / "in.npz", **values)
-    simulate_folder(folder, tmp_path / "in.npz", tmp_path / "out.npz")
-    graph = read_onnx(path)
-    expected = dequantize_outputs(graph, run_reference(graph, quantize_input(graph, values)))
-    with np.load(tmp_path / "out.npz") as outputs:
-        assert set(outputs) == {"g", "h"}
-        for name, want in expected.items():
-            np.testing.assert_array_equal(outputs[name], want)
-
-
-def test_project_is_byte_identical_from_run_to_run(model):
-    core = target("cortex-m4")
-    assert read_program(model, core).files == read_program(model, core).files
-
-
-@pytest.mark.parametrize("compiler", [ZIG, GCC], ids=["zig", "gcc"])
-def test_project_builds_by_itself_to_the_same_program(model, compiler, tmp_path):
-    for tool, remedy in (("make", "install make"), (compiler.command[0], compiler.remedy)):
-        if shutil.which(tool) is None:
-            pytest.skip(f"needs {tool}: {remedy}")
-    compile_model(model, "cortex-m0plus", tmp_path, compiler.name)
-    project = tmp_path / "firmware"
-    command = ["make", "TOOLCHAIN=" + compiler.name, f"CC={' '.join(compiler.command)}"]
-    subprocess.run(command, cwd=project, check=True, capture_output=True)
-    ours, theirs = (read_elf(path) for path in (tmp_path / "firmware.elf", project / "firmware.elf"))
-    assert ours.sections == theirs.sections
-    assert [ours.code(s.address, s.size) for s in ours.sections.values() if s.in_file] == [
-        theirs.code(s.address, s.size) for s in theirs.sections.values() if s.in_file
-    ]
-
-
-def test_model_that_exceeds_the_target_is_measured_all_the_same(model, tmp_path):
-    tiny = replace(target("cortex-m4"), flash_bytes=4096, ram_bytes=4096)
-    big = build_firmware(read_program(model, target("cortex-m4")), tmp_path / "big")
-    small = build_firmware(read_program(model, tiny), tmp_path / "small")
-    inputs = np.zeros((1, 9, 7, 2), dtype=np.int8)
-    assert measure(small, inputs).footprint.rom_bytes == measure(big, inputs).footprint.rom_bytes
+def test_macs_are_those_of_convolutions_and_dense_layers():
+    graph, _ = small_resnet(width=5)
+    stem, first = 36 * 5 * 27, 2 * 36 * 5 * 45
+    assert graph_macs(graph) == stem + first + 9 * 7 * 5 + 9 * 7 * 45 + 7 * 4
 
 
 def test_differing_bytes_are_an_error():
     with pytest.raises(SimulationError, match="differ on 1 of 3 samples"):
         compare_outputs(np.array([[1], [2], [3]], dtype=np.int8), np.array([[1], [2], [4]], dtype=np.int8))
-
-
-def test_folder_without_firmware_and_unreadable_samples_are_errors(compiled, tmp_path):
-    with pytest.raises(SimulationError, match="compile the model first"):
-        simulate_folder(tmp_path, tmp_path / "x.npy", tmp_path / "y.npy")
-    with pytest.raises(SimulationError, match=r"write it with numpy\.save"):
-        simulate_folder(compiled[0], tmp_path / "none.npy", tmp_path / "y.npy")
-    np.save(tmp_path / "x.npy", INPUTS[:, :1])
-    with pytest.raises(ShapeError):
-        simulate_folder(compiled[0], tmp_path / "x.npy", tmp_path / "y.npy")

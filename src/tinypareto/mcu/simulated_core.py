@@ -15,7 +15,8 @@ import unicorn
 from unicorn import arm_const
 
 PAINT = 0xA5
-PAGE_BYTES = 4096
+PAGE_BYTES = 4096  # memory is simulated in whole pages
+STACK_ALIGNMENT = 8
 RETURN_ADDRESS = 0x1FFF_0000  # below RAM, where the core may execute; reaching it ends the run
 NEAR_STACK = 512  # bytes at the top of RAM
 PUSHED = 64  # bytes that an instruction may store before the stack pointer moves
@@ -31,10 +32,8 @@ class Core:
         self.fault: dict[str, Any] | None = None
         self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(getattr(arm_const, f"UC_CPU_ARM_{job['cpu']}"))
-        origin, size = job["flash"]
-        pages = -(-size // PAGE_BYTES)
-        self.uc.mem_map(origin, pages * PAGE_BYTES, unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
-        self.uc.mem_map(*job["ram"], unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
+        self._map("flash", unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC)
+        self._map("ram", unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
         self._paint()
         self._load()
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._note_fault)
@@ -50,7 +49,7 @@ class Core:
         for address, count in self.job["inputs"]:
             self.uc.mem_write(address, image[start : start + count])
             start += count
-        self.uc.reg_write(arm_const.UC_ARM_REG_SP, origin + size)
+        self.uc.reg_write(arm_const.UC_ARM_REG_SP, (origin + size) // STACK_ALIGNMENT * STACK_ALIGNMENT)
         self.uc.reg_write(arm_const.UC_ARM_REG_LR, RETURN_ADDRESS | 1)
         self.uc.emu_start(self.job["invoke"] | 1, RETURN_ADDRESS)
         if self.fault is not None:
@@ -62,6 +61,10 @@ class Core:
         origin, size = self.job["ram"]
         stack = bytes(self.uc.mem_read(self.job["static_end"], origin + size - self.job["static_end"]))
         return len(stack.lstrip(bytes([PAINT])))
+
+    def _map(self, region: str, rights: int) -> None:
+        origin, size = self.job[region]
+        self.uc.mem_map(origin, -(-size // PAGE_BYTES) * PAGE_BYTES, rights)
 
     def _paint(self) -> None:
         """Paint all memory, so that neither the stack's reach nor a read before a write stays hidden."""

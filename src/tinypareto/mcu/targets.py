@@ -16,7 +16,7 @@ KB, MHZ = 1024, 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One core with its memory; regions are whole pages of 4096 bytes."""
+    """One core with its memory."""
 
     name: str
     core: Core
@@ -28,10 +28,9 @@ class Target:
 
     def __post_init__(self) -> None:
         for what, size in (("flash", self.flash_bytes), ("ram", self.ram_bytes)):
-            if size <= 0 or size % PAGE_BYTES:
+            if size <= 0:
                 raise ConfigError(
-                    f"{what}_bytes of target {self.name} must be a positive multiple of {PAGE_BYTES}, "
-                    f"got {size}; round it to whole pages."
+                    f"{what}_bytes of target {self.name} must be positive, got {size}; give what the chip has."
                 )
 
 
@@ -105,6 +104,15 @@ def target(name: str) -> Target:
             return candidate
     known = ", ".join(candidate.name for candidate in _TARGETS)
     raise ConfigError(f"A target must be one of {known}, got {name!r}; choose one of these.")
+
+
+def limited(target: Target, rom_bytes: int | None, ram_bytes: int | None) -> Target:
+    """Return the target with memory of other sizes, where they are given."""
+    return replace(
+        target,
+        flash_bytes=target.flash_bytes if rom_bytes is None else rom_bytes,
+        ram_bytes=target.ram_bytes if ram_bytes is None else ram_bytes,
+    )
 
 
 STACK_ROOM = 16 * 1024  # far more than any generated program's stack, which is some 300 bytes
