@@ -33,8 +33,15 @@ def test_each_output_gets_its_own_kernel():
 @pytest.mark.parametrize("smooth", [False, True])
 def test_slope_is_minus_twice_the_derivative(smooth):
     squared, kinds = SQUARED[:, 1:], torch.full((2, 1), smooth)
-    value, slope = covariance_and_slope(squared, VARIANCE, kinds)
+    value, slope = covariance_and_slope(squared, VARIANCE, kinds[:, 0])
     torch.testing.assert_close(value, covariance(squared, VARIANCE, kinds))
     step = 1e-6
     difference = covariance(squared + step, VARIANCE, kinds) - covariance(squared - step, VARIANCE, kinds)
     torch.testing.assert_close(slope, -2 * difference / (2 * step), rtol=1e-6, atol=1e-9)
+
+
+def test_rows_of_both_kernels_are_those_of_each_alone():
+    value, slope = covariance_and_slope(SQUARED, VARIANCE, torch.tensor([True, False]))
+    for row in range(2):
+        alone = covariance_and_slope(SQUARED[row:][:1], VARIANCE[row:][:1], torch.tensor([row == 0]))
+        torch.testing.assert_close((value[row], slope[row]), (alone[0][0], alone[1][0]), rtol=0, atol=0)

@@ -101,11 +101,9 @@ def condition(
         ShapeError: If points, outputs and groups do not fit each other.
     """
     check_observations(points, outputs, groups)
-    distances = squared_distances(points, groups)
-    n = len(points)
-    squared = (hyperparameters.lengthscales.square().reciprocal() @ distances.T).reshape(-1, n, n)
-    variances, smooth = hyperparameters.variances[:, None, None], hyperparameters.smooth[:, None, None]
-    root, alpha, _ = factor(covariance(squared, variances, smooth), outputs.T, hyperparameters)
+    squared = hyperparameters.lengthscales.square().reciprocal() @ squared_distances(points, groups).T
+    values = covariance(squared, hyperparameters.variances[:, None], hyperparameters.smooth[:, None])
+    root, alpha, _ = factor(symmetric(values, len(points)), outputs.T, hyperparameters)
     return GaussianProcesses(
         points=points, groups=groups, hyperparameters=hyperparameters, root=root, alpha=alpha
     )
@@ -129,12 +127,28 @@ def factor(covariance: Tensor, targets: Tensor, scales: Hyperparameters) -> tupl
     return root, alpha, log_det
 
 
+def pairs(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the numbers i and j of all pairs with j <= i < n, n (n + 1) / 2 each: covariances are symmetric."""
+    first, second = torch.tril_indices(n, n, device=device)
+    return first, second
+
+
 def squared_distances(points: Tensor, groups: Tensor) -> Tensor:
-    """Return n^2 x p: for each pair of points the squared distance along each parameter's columns."""
-    squared = (points[:, None, :] - points[None, :, :]).square()  # n x n x d
-    shape = (*squared.shape[:2], int(groups.max()) + 1)
+    """Return n (n + 1) / 2 x p: for each of `pairs` the squared distance along each parameter's columns."""
+    first, second = pairs(len(points), points.device)
+    squared = (points[first] - points[second]).square()
+    shape = (len(squared), int(groups.max()) + 1)
     result = torch.zeros(shape, dtype=points.dtype, device=points.device)
-    return result.index_add(2, groups, squared).reshape(-1, result.shape[2])
+    return result.index_add(1, groups, squared)
+
+
+def symmetric(values: Tensor, n: int) -> Tensor:
+    """Return matrices B x n x n that have the values, B x n (n + 1) / 2, of `pairs` on both sides of the diagonal."""
+    first, second = pairs(n, values.device)
+    matrices = torch.empty((len(values), n, n), dtype=values.dtype, device=values.device)
+    matrices[:, first, second] = values
+    matrices[:, second, first] = values
+    return matrices
 
 
 def check_observations(points: Tensor, outputs: Tensor, groups: Tensor) -> None:

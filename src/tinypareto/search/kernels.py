@@ -42,11 +42,18 @@ def covariance(squared: Tensor, variance: Tensor, smooth: Tensor) -> Tensor:
 
 
 def covariance_and_slope(squared: Tensor, variance: Tensor, smooth: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `covariance` and its slope -2 dk / d(r^2), both shaped like ``squared``."""
-    root = SQRT5 * squared.sqrt()
-    decay = variance * (-root).exp()
-    value, slope = decay * (1.0 + root + root.square() / 3.0), decay * (1.0 + root) * (5.0 / 3.0)
-    if not smooth.any():
-        return value, slope
-    gauss = squared_exponential(squared, variance)
-    return torch.where(smooth, gauss, value), torch.where(smooth, gauss, slope)
+    """Return `covariance` and its slope -2 dk / d(r^2), both shaped like ``squared``.
+
+    Args:
+        squared: Squared scaled distances, k x q.
+        variance: k x 1.
+        smooth: k; each row is computed with its own kernel alone.
+    """
+    value, slope = torch.empty_like(squared), torch.empty_like(squared)
+    value[smooth] = slope[smooth] = squared_exponential(squared[smooth], variance[smooth])
+    root = SQRT5 * squared[~smooth].sqrt()
+    decay = variance[~smooth] * (-root).exp()
+    linear = 1.0 + root
+    value[~smooth] = decay * (linear + root.square() / 3.0)
+    slope[~smooth] = decay * linear * (5.0 / 3.0)
+    return value, slope

@@ -1,6 +1,6 @@
 """Hyperparameters of Gaussian processes by marginal likelihood times prior, all outputs in one batch.
 
-    D      n^2 x p       squared distances of all pairs of points, parameter by parameter
+    D      P x p         squared distances of the P = n (n + 1) / 2 pairs of points, parameter by parameter
     theta  B x (p + 2)   logarithms of p lengthscales, variance and noise; one row for each problem
 
 A problem is one output, one kernel and one starting point. The gradient is written out instead of left to
@@ -21,30 +21,33 @@ from tinypareto.search.gaussian_process import (
     check_observations,
     condition,
     factor,
+    pairs,
     squared_distances,
+    symmetric,
 )
 from tinypareto.search.kernels import covariance_and_slope
+
+Matrix = npt.NDArray[np.float64]
 
 NOISE_BOUNDS = (1e-6, 1.0)
 VARIANCE_BOUNDS = (0.05, 20.0)
 LENGTHSCALE_BOUNDS = (0.02, 50.0)
+# Iterations of L-BFGS-B. 60 with every kernel and start took half as much work again, and ended no nearer to the best.
+ROUNDS = (20, 20, 40)
 MOST_POINTS = 160  # that hyperparameters are fitted to; each step costs n^3, and more points change little
 
 
-def fit(
-    points: Tensor, outputs: Tensor, groups: Tensor, *, choose_kernel: bool = False, max_iterations: int = 60
-) -> GaussianProcesses:
+def fit(points: Tensor, outputs: Tensor, groups: Tensor, *, choose_kernel: bool = False) -> GaussianProcesses:
     """Return the posteriors whose hyperparameters maximise marginal likelihood times prior.
 
-    Two starting points, short and long lengthscales, are followed for every output at once; the
-    better end counts, output by output.
+    Two starting points, short and long lengthscales, are followed for every output and kernel, all at once; the
+    better one goes on, and then the better kernel, output by output.
 
     Args:
         points: Observed points, n x d, in the unit cube.
         outputs: Standardised observations, n x k.
         groups: Number of the parameter to which each of the d columns belongs.
         choose_kernel: Let the squared exponential compete with Matern-5/2, output by output.
-        max_iterations: Of L-BFGS-B.
 
     Raises:
         ShapeError: If points, outputs and groups do not fit each other.
@@ -54,42 +57,55 @@ def fit(
     chosen = (
         torch.linspace(0, n - 1, min(n, MOST_POINTS), dtype=points.dtype, device=points.device).round().long()
     )
-    found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel, max_iterations)
+    found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel)
     return condition(points, outputs, groups, found)
 
 
-def _maximise(
-    points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool, max_iterations: int
-) -> Hyperparameters:
-    n_parameters, k = int(groups.max()) + 1, outputs.shape[1]
+def _maximise(points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool) -> Hyperparameters:
+    """Climb in three rounds: every kernel and start; the better start of each kernel; the better kernel."""
     distances = squared_distances(points, groups)
-    starts = _starts(n_parameters, k)  # B x (p + 2)
-    smooth = torch.zeros(len(starts), dtype=torch.bool, device=points.device)
-    if choose_kernel:
-        starts, smooth = np.concatenate([starts, starts]), torch.cat([smooth, ~smooth])
-    targets = outputs.T.repeat(len(starts) // k, 1)  # B x n
+    k, kernels = outputs.shape[1], [False, True] if choose_kernel else [False]
+    theta = np.stack([_starts(distances.shape[1], k)] * len(kernels))  # kernels x starts x k x (p + 2)
+    smooth = np.broadcast_to(np.array(kernels)[:, None, None], theta.shape[:3])
+    for iterations in ROUNDS:
+        theta, losses = _climbed(theta, smooth, distances, outputs, iterations)
+        if theta.ndim > 2:  # the last round has one start and one kernel
+            axis = theta.ndim - 3  # starts first, then kernels
+            best = np.expand_dims(losses.argmin(axis=axis), axis)
+            theta = np.take_along_axis(theta, best[..., None], axis).squeeze(axis)
+            smooth = np.take_along_axis(smooth, best, axis).squeeze(axis)
+    best_theta = torch.from_numpy(theta).to(points.device).exp()
+    return Hyperparameters(
+        lengthscales=best_theta[:, :-2],
+        variances=best_theta[:, -2],
+        noises=best_theta[:, -1],
+        smooth=torch.from_numpy(smooth.copy()).to(points.device),
+    )
 
-    def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        theta = torch.from_numpy(flat.reshape(len(starts), -1)).to(points.device)
-        values, gradient = negative_log_posterior(theta, distances, targets, smooth)
+
+def _climbed(
+    theta: Matrix, smooth: npt.NDArray[np.bool_], distances: Tensor, outputs: Tensor, iterations: int
+) -> tuple[Matrix, Matrix]:
+    """Return theta, ... x k x (p + 2), after one run of L-BFGS-B over all problems, and their losses, ... x k."""
+    shape, device = theta.shape[:-1], outputs.device
+    kinds = torch.from_numpy(smooth.ravel()).to(device)
+    targets = outputs.T.repeat(math.prod(shape[:-1]), 1)  # B x n
+
+    def losses(flat: Matrix) -> tuple[Tensor, Tensor]:
+        rows = torch.from_numpy(flat.reshape(len(targets), -1)).to(device)
+        return negative_log_posterior(rows, distances, targets, kinds)
+
+    def loss(flat: Matrix) -> tuple[float, Matrix]:
+        values, gradient = losses(flat)
         return float(values.sum()), gradient.cpu().numpy().ravel()
 
-    bounds = [LENGTHSCALE_BOUNDS] * n_parameters + [VARIANCE_BOUNDS, NOISE_BOUNDS]
-    log_bounds = [(math.log(low), math.log(high)) for low, high in bounds] * len(starts)
+    bounds = [LENGTHSCALE_BOUNDS] * distances.shape[1] + [VARIANCE_BOUNDS, NOISE_BOUNDS]
+    log_bounds = [(math.log(low), math.log(high)) for low, high in bounds] * len(targets)
     end = minimize(
-        loss, starts.ravel(), jac=True, method="L-BFGS-B", bounds=log_bounds,
-        options={"maxiter": max_iterations, "maxcor": 20},
-    )  # fmt: skip
-    theta = torch.from_numpy(end.x.reshape(len(starts), -1)).to(points.device)
-    losses = negative_log_posterior(theta, distances, targets, smooth)[0].reshape(-1, k)
-    winner, column = losses.argmin(0), torch.arange(k, device=points.device)
-    best = theta.reshape(-1, k, n_parameters + 2)[winner, column].exp()
-    return Hyperparameters(
-        lengthscales=best[:, :-2],
-        variances=best[:, -2],
-        noises=best[:, -1],
-        smooth=smooth.reshape(-1, k)[winner, column],
-    )
+        loss, theta.ravel(), jac=True, method="L-BFGS-B", bounds=log_bounds,
+        options={"maxiter": iterations, "maxcor": 20},
+    ).x  # fmt: skip
+    return end.reshape(theta.shape), losses(end)[0].cpu().numpy().reshape(shape)
 
 
 def negative_log_posterior(
@@ -102,20 +118,20 @@ def negative_log_posterior(
 
     Args:
         theta: Logarithms of p lengthscales, variance and noise, for each of B problems, B x (p + 2).
-        distances: Squared distances of all pairs of points by parameter, n^2 x p.
+        distances: From `squared_distances`, P x p.
         targets: Observations of each problem, B x n.
         smooth: Which problems have the squared exponential kernel, B.
     """
     n = targets.shape[1]
     inverse_squares = (-2.0 * theta[:, :-2]).exp()  # B x p
-    variance, noise = theta[:, -2].exp()[:, None, None], theta[:, -1].exp()
-    squared = inverse_squares @ distances.T  # B x n^2
-    values, slopes = covariance_and_slope(squared, variance[:, :, 0], smooth[:, None])
-    scales = Hyperparameters(lengthscales=theta, variances=variance[:, 0, 0], noises=noise, smooth=smooth)
-    root, alpha, log_det = factor(values.reshape(-1, n, n), targets, scales)
+    variance, noise = theta[:, -2:].exp().T
+    values, slopes = covariance_and_slope(inverse_squares @ distances.T, variance[:, None], smooth)  # B x P
+    scales = Hyperparameters(lengthscales=theta, variances=variance, noises=noise, smooth=smooth)
+    root, alpha, log_det = factor(symmetric(values, n), targets, scales)
     losses = 0.5 * (alpha * targets).sum(-1) + 0.5 * log_det
     inner = 0.5 * (root.transpose(1, 2) @ root - alpha[:, :, None] * alpha[:, None, :])  # B x n x n
-    flat = inner.reshape(len(theta), -1)
+    first, second = pairs(n, theta.device)
+    flat = inner[:, first, second] * torch.where(first == second, 1.0, 2.0)  # both sides of the diagonal
     by_lengthscale = ((flat * slopes) @ distances) * inverse_squares
     by_variance = (flat * values).sum(-1)
     by_noise = noise * inner.diagonal(dim1=1, dim2=2).sum(-1)
@@ -142,9 +158,10 @@ def _negative_log_prior(theta: Tensor) -> tuple[Tensor, Tensor]:
     return (theta + 0.5 * z.square()).sum(-1), 1.0 + z / width
 
 
-def _starts(n_parameters: int, k: int) -> npt.NDArray[np.float64]:
+def _starts(n_parameters: int, k: int) -> Matrix:
+    """Return two starting points for every output, 2 x k x (p + 2)."""
     rows = [
         [math.log(length)] * n_parameters + [0.0, math.log(noise)]
         for length, noise in ((0.2, 1e-3), (0.5 * math.sqrt(n_parameters), 1e-2))
     ]
-    return np.repeat(np.array(rows), k, axis=0)
+    return np.repeat(np.array(rows)[:, None], k, axis=1)
