@@ -34,7 +34,8 @@ class Problem:
         return 2 * (len(self.space) + 1)
 
 
-def _of_library(name: str, function: library.MultiObjectiveTestProblem, best: float | None = None) -> Problem:
+def of_library(name: str, function: library.MultiObjectiveTestProblem, best: float | None = None) -> Problem:
+    """Return a problem of BoTorch's; ``best`` in place of a largest hypervolume that it does not know."""
     low, high = function.bounds.tolist()
     names = [f"x{i:02d}" for i in range(function.dim)]
 
@@ -96,16 +97,16 @@ PRESSURE_VESSEL = Problem(
 def problems() -> dict[str, Problem]:
     """Return the reported problems by name, those with cheap surrogates first."""
     found = [
-        _of_library("BraninCurrin", library.BraninCurrin()),
-        _of_library("DTLZ2", library.DTLZ2(dim=6, num_objectives=2)),
-        _of_library("ZDT1", library.ZDT1(dim=8)),
-        _of_library("ZDT2", library.ZDT2(dim=8)),
-        _of_library("VehicleSafety", library.VehicleSafety()),
-        _of_library("DiscBrake", library.DiscBrake(), best=11.199876),
-        _of_library("C2DTLZ2", library.C2DTLZ2(dim=6)),
-        _of_library("MW7", library.MW7(dim=6), best=0.502831),
+        of_library("BraninCurrin", library.BraninCurrin()),
+        of_library("DTLZ2", library.DTLZ2(dim=6, num_objectives=2)),
+        of_library("ZDT1", library.ZDT1(dim=8)),
+        of_library("ZDT2", library.ZDT2(dim=8)),
+        of_library("VehicleSafety", library.VehicleSafety()),
+        of_library("DiscBrake", library.DiscBrake(), best=11.199876),
+        of_library("C2DTLZ2", library.C2DTLZ2(dim=6)),
+        of_library("MW7", library.MW7(dim=6), best=0.502831),
         PRESSURE_VESSEL,
-        _of_library("Penicillin", library.Penicillin()),
-        _of_library("DTLZ2-4", library.DTLZ2(dim=7, num_objectives=4)),
+        of_library("Penicillin", library.Penicillin()),
+        of_library("DTLZ2-4", library.DTLZ2(dim=7, num_objectives=4)),
     ]
     return {problem.name: problem for problem in found}

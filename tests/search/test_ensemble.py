@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -75,8 +76,29 @@ def test_policies_do_not_influence_each_other():
         ({"reward": "ehvi"}, "chebyshev or hypervolume"),
         ({"horizon": 0}, "at least 1"),
         ({"n_startup": 0}, "at least 1"),
+        ({"effort": -1.0}, "1 is usual"),
+        ({"effort": math.nan}, "1 is usual"),
     ],
 )
 def test_settings_out_of_range_are_rejected_with_a_remedy(changes, remedy):
     with pytest.raises(ConfigError, match=remedy):
         dataclasses.replace(DEFAULT, **changes)
+
+
+@pytest.mark.parametrize(("parameters", "steps"), [(2, 8), (8, 8), (15, 15), (60, 24)])
+def test_training_grows_with_the_number_of_parameters(parameters, steps):
+    space = Space({f"x{i}": FloatDistribution(0, 1) for i in range(parameters)})
+    assert DEFAULT.training(space).n_steps == steps
+    assert POSTER.training(space).n_steps == 25
+
+
+def test_effort_multiplies_the_steps_and_without_any_nothing_is_trained():
+    assert dataclasses.replace(DEFAULT, effort=2.5).training(SPACE).n_steps == 20
+    calls = []
+
+    def counted(points):
+        calls.append(len(points))
+        return hill(points)
+
+    paths(dataclasses.replace(DEFAULT, effort=0.0), reward=counted)
+    assert len(calls) == 2 * len(DEFAULT.reaches), "each stage values its starts and its last walk alone"

@@ -157,6 +157,8 @@ class ARSSampler(PureSampler):
         reference_point: What bounds the hypervolume that is sought, one value for each objective in the study's
             units and directions; infinite for an objective without. None: it is inferred.
         config: Settings that replace the preset's.
+        effort: How long the policies are trained, as a factor; a suggestion's time grows with it. It stands in place of
+            a limit in seconds, with which the machine's load would have a say in what is suggested.
         device: Where suggestions are computed, "cpu" or "cuda".
 
     Raises:
@@ -182,9 +184,11 @@ class ARSSampler(PureSampler):
         n_startup_trials: int | None = None,
         reference_point: Sequence[float] | None = None,
         config: SearchConfig | None = None,
+        effort: float = 1.0,
         device: str = "cpu",
     ) -> None:
         self.config = SearchConfig.preset(preset) if config is None else config
+        self.config = dataclasses.replace(self.config, effort=effort * self.config.effort)
         if n_startup_trials is not None:
             self.config = dataclasses.replace(self.config, n_startup=n_startup_trials)
         super().__init__(

@@ -1,6 +1,6 @@
 """Settings of the search and the presets; the reasons for their figures are in docs/method.md."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tinypareto.errors import ConfigError
@@ -8,6 +8,7 @@ from tinypareto.search.ars import ARSConfig
 from tinypareto.space import Space
 
 PRESETS = ("default", "poster")
+MOST_STEPS_FACTOR = 3  # by which many parameters may lengthen a stage of training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class SearchConfig:
         n_hidden: Width of a policy's hidden layer.
         n_samples: s, Monte-Carlo samples of the Chebyshev reward.
         ars: Settings of the training in each stage.
+        grow_with_dimension: Whether a stage has at least as many steps as there are parameters, up to three times those
+            of ``ars``.
+        effort: Multiplies the steps of training; a suggestion's time grows with it.
     """
 
     n_startup: int | None
@@ -47,6 +51,8 @@ class SearchConfig:
     n_hidden: int
     n_samples: int
     ars: ARSConfig
+    grow_with_dimension: bool
+    effort: float = 1.0
 
     def __post_init__(self) -> None:
         smallest = min(self.n_policies, self.horizon, self.n_hidden, self.n_samples)
@@ -65,6 +71,8 @@ class SearchConfig:
                 f"n_raw_starts must lie in 0..n_policies (here 0..{self.n_policies}), got {self.n_raw_starts}; "
                 "lower it."
             )
+        if not 0 <= self.effort < float("inf"):
+            raise ConfigError(f"effort must be a factor of at least 0, got {self.effort}; 1 is usual.")
         if self.reward not in {"chebyshev", "hypervolume"}:
             raise ConfigError(f"reward must be chebyshev or hypervolume, got {self.reward!r}; choose one.")
 
@@ -90,6 +98,7 @@ class SearchConfig:
                 n_hidden=8,
                 n_samples=64,
                 ars=ARSConfig(n_steps=25, n_directions=16, n_top=8, probe=0.3, step=0.3),
+                grow_with_dimension=False,
             )
         if name == "default":
             return SearchConfig(
@@ -106,8 +115,16 @@ class SearchConfig:
                 n_hidden=8,
                 n_samples=64,
                 ars=ARSConfig(n_steps=8, n_directions=8, n_top=4, probe=0.3, step=0.3, rank_rewards=True),
+                grow_with_dimension=True,
             )
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}; choose one of these.")
+
+    def training(self, space: Space) -> ARSConfig:
+        """Return the settings of a stage's training in ``space``."""
+        steps = self.ars.n_steps
+        if self.grow_with_dimension:
+            steps = min(max(space.n_free, steps), MOST_STEPS_FACTOR * steps)
+        return replace(self.ars, n_steps=round(self.effort * steps))
 
     def startup_trials(self, space: Space) -> int:
         """Return the size of the Latin hypercube: one more than there are parameters, within 5..20."""

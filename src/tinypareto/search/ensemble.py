@@ -35,14 +35,14 @@ def trained_paths(
         config: Settings.
         rng: Source of randomness.
     """
-    points = starts
+    points, ars = starts, config.training(space)
     paths = [points[:, None, :]]
     for reach in config.reaches:
         shape = PolicyShape(
             n_columns=space.n_columns, n_hidden=config.n_hidden, reach=reach, horizon=config.horizon
         )
         stage = _Stage(space, reward, shape, points, remember=config.remember)
-        weights = train(initial_weights(shape, points, rng), stage.score, config.ars, rng)
+        weights = train(initial_weights(shape, points, rng), stage.score, ars, rng)
         paths.append(roll_out(shape, weights, points))
         if config.remember:
             stage.score(weights[:, None, :])
