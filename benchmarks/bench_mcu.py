@@ -25,6 +25,7 @@ NETWORKS: dict[str, Callable[[], Graph]] = {
     "pointwise32": partial(one_convolution, "conv", (16, 16, 32), 32, (1, 1)),
     "pointwise64": partial(one_convolution, "conv", (16, 16, 64), 64, (1, 1)),
     "depthwise3x3": partial(one_convolution, "conv", (32, 32, 32), 32, groups=32),
+    "depthwise3x3_16": partial(one_convolution, "conv", (16, 16, 32), 32, groups=32),
     "depthwise3x3_s2": partial(one_convolution, "conv", (32, 32, 32), 32, groups=32, stride=2),
     "depthwise1x9": partial(one_convolution, "conv", (1, 128, 32), 32, (1, 9), groups=32),
     "dscnn": ds_cnn,

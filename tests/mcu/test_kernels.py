@@ -187,6 +187,15 @@ GRAPHS = {
     "pointwise": convolution(9, 5, (5, 5), Window(kernel=(1, 1))),
     "pointwise stride": convolution(8, 6, (7, 6), Window(kernel=(1, 1), stride=(2, 2))),
     "depthwise": convolution(7, 7, (8, 6), Window(kernel=(3, 3), padding=SAME), groups=7),
+    "depthwise, odd and wide": convolution(9, 9, (5, 45), Window(kernel=(3, 3), padding=SAME), groups=9),
+    "depthwise dilation": convolution(
+        5, 5, (9, 9), Window(kernel=(3, 3), dilation=(2, 1), padding=(2, 1, 2, 1)), groups=5
+    ),
+    "depthwise tall stride": convolution(
+        4, 4, (11, 9), Window(kernel=(5, 3), stride=(2, 1), padding=(2, 1, 2, 1)), groups=4
+    ),
+    "depthwise series": convolution(6, 6, (1, 37), Window(kernel=(1, 9), padding=(0, 4, 0, 4)), groups=6),
+    "depthwise, three channels": convolution(3, 3, (8, 6), Window(kernel=(3, 3), padding=SAME), groups=3),
     "depthwise stride": convolution(6, 6, (1, 21), Window(kernel=(1, 5), stride=(1, 2), padding=(0, 2) * 2), groups=6),
     "dense": dense(37, 11),
     "dense one output": dense(64, 1),

@@ -18,6 +18,7 @@ from tinypareto.mcu.memory import plan_arena
 from tinypareto.mcu.targets import target
 
 M4 = target("cortex-m4")
+WIDE = Window(kernel=(3, 3), padding=(1, 31, 1, 30))  # 5 columns become 64, two strips of 32
 
 
 def emitted(graph):
@@ -81,12 +82,12 @@ def test_weights_stand_in_the_files_pair_by_pair_on_a_multiple_of_4(resnet):
 
 
 def test_depthwise_weights_stand_tap_by_tap():
-    build = GraphBuilder((5, 5, 3))
-    graph = build.graph(build.conv("dw", build.x, 3, Window(kernel=(3, 2)), groups=3))
-    table = re.search(r"_dw_weights\[18\][^=]*= \{([^}]*)\}", emitted(graph)["weights.c"])
+    build = GraphBuilder((5, 5, 4))
+    graph = build.graph(build.conv("dw", build.x, 4, Window(kernel=(3, 2)), groups=4))
+    table = re.search(r"_dw_weights\[24\][^=]*= \{([^}]*)\}", emitted(graph)["weights.c"])
     numbers = [int(number) for number in table.group(1).rstrip().rstrip(",").split(",")]
     weight = graph.operators[0].weight  # cout x kh x kw x 1
-    assert numbers == [weight[c, y, x, 0] for y in range(3) for x in range(2) for c in range(3)]
+    assert numbers == [weight[c, y, x, 0] for y in range(3) for x in range(2) for c in range(4)]
 
 
 def test_the_header_says_where_input_and_output_lie_and_how_they_are_quantised(resnet):
@@ -114,7 +115,10 @@ def test_scratch_is_what_the_kernels_write():
     build.conv("grouped", build.x, 4, Window(kernel=(3, 3)), groups=2)
     build.conv("depthwise", build.x, 6, Window(kernel=(3, 3)), groups=6)
     last = build.conv("pointwise", build.x, 4, Window(kernel=(1, 1), stride=(2, 2)))
-    expected = {"general": 2 * 3 * 2 * 6, "grouped": 2 * 28, "depthwise": 4 * 9 + 6, "pointwise": 2 * 8}
+    build.conv("wide", build.conv("sixes", build.x, 4, Window(kernel=(1, 1))), 4, WIDE, groups=4)
+    expected = {"general": 2 * 3 * 2 * 6, "grouped": 2 * 28, "pointwise": 2 * 8, "sixes": 2 * 8}
+    # two sets of nine weights and three rows of 5 or of 32 + 2 columns, four channels in 8 bytes each
+    expected |= {"depthwise": 8 * (2 * 9 + 3 * 5), "wide": 8 * (2 * 9 + 3 * 34)}
     assert scratch_bytes(build.graph(last)) == expected
 
 

@@ -8,7 +8,8 @@ from tinypareto.mcu.emit.scales import channel_fields, channel_tables, window_fi
 from tinypareto.mcu.emit.text import OperatorText, dimension, shape_text
 from tinypareto.mcu.graph import Convolution, Graph
 
-_OFFSET_BYTES = 4  # of one tap's place, in the depthwise kernel's scratch memory
+_UNPACKED_BYTES = 8  # of four channels in the depthwise kernel's scratch memory
+_MOST_COLUMNS = 32  # output pixels of one strip: wider ones need more memory and save hardly any instructions
 
 
 def is_pointwise(operator: Convolution) -> bool:
@@ -18,16 +19,34 @@ def is_pointwise(operator: Convolution) -> bool:
 
 
 def is_depthwise(operator: Convolution) -> bool:
-    """Say whether each output channel has one input channel of its own."""
-    return bool(operator.groups == operator.weight.shape[0] and operator.weight.shape[3] == 1)
+    """Say whether each output channel has one input channel of its own, four or more in all.
+
+    The kernel takes four channels at a time; fewer are groups of the general one.
+    """
+    alone = operator.groups == operator.weight.shape[0] and operator.weight.shape[3] == 1
+    return bool(alone and operator.groups >= 4)
 
 
 def convolution_scratch(operator: Convolution, graph: Graph) -> int:
     """Return the bytes of scratch memory that the operator's kernel needs."""
     height, width = operator.window.kernel
     if is_depthwise(operator):
-        return _OFFSET_BYTES * height * width + graph.tensors[operator.inputs[0]].shape[2]
+        strip = _strip(operator, graph.tensors[operator.output].shape[1])[1]
+        return _UNPACKED_BYTES * height * (2 * width + strip)
     return 2 * packed_depth(operator.weight[0].size)
+
+
+def _strip(operator: Convolution, width: int) -> tuple[int, int]:
+    """Return the output pixels of one strip of a depthwise convolution, and its columns of the input.
+
+    Args:
+        operator: The convolution.
+        width: Of its output; all strips are about equally wide.
+    """
+    columns = -(-width // -(-width // _MOST_COLUMNS))
+    window = operator.window
+    reach = window.dilation[1] * (window.kernel[1] - 1) + 1
+    return columns, (columns - 1) * window.stride[1] + reach
 
 
 def emit_convolution(operator: Convolution, place: Place) -> OperatorText:
@@ -68,13 +87,18 @@ def _emit_pointwise(operator: Convolution, place: Place) -> OperatorText:
 
 
 def _emit_depthwise(operator: Convolution, place: Place) -> OperatorText:
+    columns, strip_width = _strip(operator, place.output(operator).shape[1])
     by_tap = np.ascontiguousarray(operator.weight[..., 0].transpose(1, 2, 0))  # kh x kw x channels
     return OperatorText(
         name=place.name,
         comment=_comment("depthwise convolution", operator, place),
         struct="tp_depthwise",
         function="tp_run_depthwise",
-        fields=_window_operator_fields(operator, place),
+        fields=(
+            *_window_operator_fields(operator, place),
+            ("columns", dimension(columns, f"columns of {operator.name}")),
+            ("strip_width", dimension(strip_width, f"strip_width of {operator.name}")),
+        ),
         sources=("depthwise.c",),
         tables=channel_tables(place.graph, operator, by_tap, place.name),
     )

@@ -15,8 +15,7 @@ static inline void tp_multiply_single(int32_t acc[2], const int8_t *single, cons
 {
     int32_t acc0 = acc[0], acc1 = acc[1];
     for (const int8_t *end = single + depth; single != end; single += 4, pair += 8) {
-        uint32_t s, words[2];
-        __builtin_memcpy(&s, single, sizeof s);
+        uint32_t s = tp_load_four(single), words[2];
         __builtin_memcpy(words, __builtin_assume_aligned(pair, 4), sizeof words);
         int16x2_t even = tp_even_bytes(s), odd = tp_odd_bytes(s);
         acc0 = __smlad(tp_even_bytes(words[0]), even, acc0);

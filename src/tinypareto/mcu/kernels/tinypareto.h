@@ -52,14 +52,16 @@ typedef struct {
     int8_t in_zero_point;
 } tp_convolution;
 
-/* Weights: kernel_height x kernel_width x channels.
- * scratch: 4 * kernel_height * kernel_width + channels bytes, on a multiple of 4. */
+/* Weights: kernel_height x kernel_width x channels. Output pixels are computed in runs of `columns`, from a strip of
+ * `strip_width` columns of the input.
+ * scratch: 8 * kernel_height * (2 * kernel_width + strip_width) bytes on a multiple of 4. */
 typedef struct {
     const int8_t *input;
     int8_t *output;
     int8_t *scratch;
     tp_channels channels;
     tp_window window;
+    uint16_t columns, strip_width;
     int8_t in_zero_point;
 } tp_depthwise;
 
