@@ -156,11 +156,16 @@ class Experiment:
 
 
 def builtin_experiments() -> dict[str, str]:
-    """Return the built-in experiments: name and first line of the module's docstring, without import."""
+    """Return the built-in experiments: name and first line of the module's docstring, without import.
+
+    A file that defines no experiment holds a network alone.
+    """
     folder = Path(__file__).parent / "experiments"
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("[!_]*.py"))}
     return {
-        path.stem: path.read_text(encoding="utf-8").splitlines()[0].strip('"')
-        for path in sorted(folder.glob("[!_]*.py"))
+        name: text.splitlines()[0].strip('"')
+        for name, text in texts.items()
+        if "\nexperiment = Experiment(" in text
     }
 
 

@@ -11,7 +11,15 @@ import numpy as np
 
 from tinypareto.errors import SimulationError
 from tinypareto.mcu.compilers import ZIG, Compiler
-from tinypareto.mcu.emit.project import Files, c_sources, emit_linker_script, emit_project, scratch_bytes
+from tinypareto.mcu.emit.project import (
+    WEIGHTS,
+    Files,
+    c_sources,
+    emit_compact_weights,
+    emit_linker_script,
+    emit_project,
+    scratch_bytes,
+)
 from tinypareto.mcu.footprint import Footprint, read_footprint
 from tinypareto.mcu.graph import Convolution, Dense, Graph, Int8Array, Lookup, Operator
 from tinypareto.mcu.memory import ArenaPlan, plan_arena
@@ -87,8 +95,10 @@ def build_firmware(program: Program, folder: Path) -> Firmware:
     write_files(program.files, project)
     script = emit_linker_script(program.graph, program.plan, _roomy_target(program))
     with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "link.ld").write_text(script, encoding="utf-8")
-        sources, link = c_sources(program.files), f"{scratch}/link.ld"
+        weights = emit_compact_weights(program.graph, program.plan)
+        write_files({"link.ld": script, WEIGHTS: weights}, Path(scratch))
+        sources = [f"{scratch}/{WEIGHTS}" if name == WEIGHTS else name for name in c_sources(program.files)]
+        link = f"{scratch}/link.ld"
         built = build_elf(project, sources, program.target, link, program.compiler)
         elf = Path(shutil.move(built, folder / ELF))
     return Firmware(program=program, folder=folder, elf=elf)
@@ -120,7 +130,7 @@ def host_model(program: Program) -> Iterator[HostModel]:
     """Yield the program's C compiled for this machine."""
     graph, offsets = program.graph, program.plan.offsets
     with tempfile.TemporaryDirectory() as folder:
-        write_files(program.files, Path(folder))
+        write_files({**program.files, WEIGHTS: emit_compact_weights(graph, program.plan)}, Path(folder))
         yield HostModel(
             build_host_library(Path(folder), c_sources(program.files)),
             input_shape=graph.input_shape,

@@ -10,6 +10,7 @@ from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.compilers import GCC, ZIG, Compiler
 from tinypareto.mcu.emit.add import emit_add
 from tinypareto.mcu.emit.buffers import buffers
+from tinypareto.mcu.emit.compact_weights import compact_weights
 from tinypareto.mcu.emit.convolution import convolution_scratch, emit_convolution
 from tinypareto.mcu.emit.dense import emit_dense
 from tinypareto.mcu.emit.lookup import emit_lookup
@@ -46,7 +47,8 @@ from tinypareto.mcu.targets import Target
 
 Files = dict[str, str]
 
-_TEMPLATES = ("model.h", "model.c", "weights.h", "weights.c", "Makefile", "README.md")
+WEIGHTS = "weights.c"
+_TEMPLATES = ("model.h", "model.c", "weights.h", WEIGHTS, "Makefile", "README.md")
 _KERNEL_HEADERS = ("tinypareto.h", "requantize.h", "multiply.h", "patch.h", "dsp.h")
 
 
@@ -74,7 +76,7 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target, compiler: Compil
     """
     operators = tuple(_emit_all(graph, plan))
     kernels = sorted({source for operator in operators for source in operator.sources})
-    sources = [*(f"kernels/{kernel}" for kernel in kernels), "model.c", "weights.c"]  # as c_sources has them
+    sources = [*(f"kernels/{kernel}" for kernel in kernels), "model.c", WEIGHTS]  # as c_sources has them
     context = {
         "name": comment_text(graph.name),
         "target": target,
@@ -92,6 +94,11 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target, compiler: Compil
     for kernel in (*_KERNEL_HEADERS, *kernels):
         files[f"kernels/{kernel}"] = kernel_text(kernel)
     return files
+
+
+def emit_compact_weights(graph: Graph, plan: ArenaPlan) -> str:
+    """Return the constants of ``weights.c`` in the form that is fastest to compile."""
+    return compact_weights(table for operator in _emit_all(graph, plan) for table in operator.tables)
 
 
 def emit_linker_script(graph: Graph, plan: ArenaPlan, target: Target) -> str:

@@ -28,6 +28,12 @@ class Table:
     values: npt.NDArray[np.int32] | npt.NDArray[np.int8] = field(repr=False)
     words: bool = False
 
+    @property
+    def declaration(self) -> str:
+        """The table's name and type as they stand before an initialiser."""
+        alignment = " __attribute__((aligned(4)))" if self.words else ""
+        return f"const {self.ctype} {self.name}[{self.values.size}]{alignment}"
+
     def lines(self) -> Iterator[str]:
         """Yield the initialiser's lines."""
         numbers = list(map(str, self.values.tolist()))
