@@ -1,8 +1,8 @@
 """The constants of weights.c once more, in a form that compilers read twenty times faster.
 
 A list of two million numbers takes clang four seconds, a string of as many bytes a fifth of one. Programs that are
-built here link this file, so that a search does not wait; the project that people read has weights.c. Names, types, order
-and alignment are the same, and so is the linked program.
+built here link this file, so that a search does not wait; the project that people read has weights.c. Names, types,
+order and alignment are the same, and so is the linked program.
 """
 
 from collections.abc import Iterable, Iterator
