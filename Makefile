@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: install demo check test mutants clean
+.PHONY: install demo check test mutants soak clean
 
 install: $(STAMP)
 
@@ -33,6 +33,9 @@ test: check  ## everything that must hold, in under 15 minutes on 2 cores
 
 mutants: $(STAMP)  ## plants each committed bug in a copy and fails unless the tests notice every one
 	$(BIN)/python tools/mutants.py
+
+soak: $(STAMP)  ## 500 random graphs under sanitizers, then 10 minutes of damaged ONNX files
+	$(BIN)/python tools/soak.py
 
 clean:
 	rm -rf .venv build dist runs .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -59,7 +59,7 @@ def _relu(node: Node) -> Draft:
 
 def _clip(node: Node) -> Draft:
     low, high = (
-        float(node.array(index).reshape(())) if node.input(index) is not None else default
+        node.number(index) if node.input(index) is not None else default
         for index, default in (
             (1, node.attributes.get("min", -math.inf)),  # attributes in operator sets before 11
             (2, node.attributes.get("max", math.inf)),

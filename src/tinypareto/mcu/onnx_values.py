@@ -148,6 +148,13 @@ class Node:
             self.refuse(f"input {index} must be a constant; export the model with fixed values there.")
         return value
 
+    def number(self, index: int) -> float:
+        """Return an input that must be one constant number."""
+        found = self.array(index)
+        if found.size != 1 or not np.issubdtype(found.dtype, np.number):
+            self.refuse(f"input {index} must be one number, not {found.size}; export it again.")
+        return float(found.reshape(()))
+
     def weight(self, index: int) -> QuantizedConstant:
         """Return an input that must be an int8 constant behind DequantizeLinear."""
         value = self.input(index)

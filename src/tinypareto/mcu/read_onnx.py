@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no stubs
 
-from tinypareto.errors import UnsupportedModelError
+from tinypareto.errors import UnsupportedModelError, reason
 from tinypareto.mcu.fixed_point import folded_bias
 from tinypareto.mcu.graph import (
     INT8_MAX,
@@ -81,7 +81,7 @@ class _Reader:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.proto = model.graph
         self.values: dict[str, Value] = {
-            constant.name: onnx.numpy_helper.to_array(constant) for constant in self.proto.initializer
+            constant.name: _array(constant, constant.name) for constant in self.proto.initializer
         }
         self.used = {name for node in self.proto.node for name in node.input}
         self.tensors: dict[str, Tensor] = {}
@@ -139,7 +139,7 @@ class _Reader:
             outputs=len(proto.output),
         )
         if node.kind == "Constant":
-            value: Value | tuple[Value, ...] = onnx.numpy_helper.to_array(node.attributes["value"])
+            value: Value | tuple[Value, ...] = _constant(node)
         elif node.kind == "QuantizeLinear":
             value = self._quantize(node, wanted=proto.input[0])
         elif node.kind == "DequantizeLinear":
@@ -225,6 +225,32 @@ def _variants(name: str) -> Iterator[str]:
         number += 1
 
 
+def _array(tensor: onnx.TensorProto, name: str) -> Constant:
+    """Return a constant of the file.
+
+    Raises:
+        UnsupportedModelError: If its shape, type and bytes contradict each other.
+    """
+    try:
+        values: Constant = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnsupportedModelError(
+            f"Constant '{name}' must hold the values that its shape and type promise, but {reason(error)}; "
+            "export the model again."
+        ) from error
+    return values
+
+
+def _constant(node: Node) -> Constant:
+    for key in ("value_float", "value_floats", "value_int", "value_ints"):
+        if key in node.attributes:
+            return np.asarray(node.attributes[key])
+    value = node.attributes.get("value")
+    if not isinstance(value, onnx.TensorProto):
+        node.refuse("it must hold numbers; export the model again.")
+    return _array(value, node.name)
+
+
 def _open(path: Path) -> onnx.ModelProto:
     """Load a file and let ONNX's own checker look for damage.
 
@@ -235,12 +261,36 @@ def _open(path: Path) -> onnx.ModelProto:
         model = onnx.load(path)
         _sort_nodes(model.graph)
         onnx.checker.check_model(model, full_check=True)
-    except (OSError, DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (
+        OSError,
+        ValueError,  # of damaged names and types
+        DecodeError,
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+    ) as error:
         reason = " ".join(str(error).split())  # the checker writes several lines
         raise UnsupportedModelError(
             f"{path} cannot be read as ONNX ({reason}); pass an undamaged int8 .onnx file."
         ) from error
+    _check_names(model.graph, path)
     return model
+
+
+def _check_names(graph: onnx.GraphProto, path: Path) -> None:
+    """Refuse names that are no text, which protobuf hands over as bytes.
+
+    Raises:
+        UnsupportedModelError: If there is one.
+    """
+    names = [graph.name]
+    for node in graph.node:
+        names += (node.name, node.op_type, *node.input, *node.output)
+    for item in (*graph.input, *graph.output, *graph.initializer):
+        names.append(item.name)
+    if not all(isinstance(name, str) for name in names):
+        raise UnsupportedModelError(
+            f"{path} must have names of UTF-8 text; pass an undamaged int8 .onnx file."
+        )
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:
@@ -333,4 +383,6 @@ def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Con
     if node.input(2) is not None and node.array(2).any():
         node.refuse("weights must be symmetric (zero point 0); quantise with WeightSymmetric=True.")
     scale = np.asarray(node.array(1), np.float64)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        node.refuse("weight scales must be finite and above 0; calibrate the model again.")
     return QuantizedConstant(values=values, scale=scale, axis=int(node.attributes.get("axis", 1)))
