@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 from small_onnx import edited, int8_weight, normal, written_by_hand
 
 from tinypareto.errors import UnsupportedModelError
-from tinypareto.mcu.firmware import compile_model, read_program
+from tinypareto.mcu.compiled_folder import compile_model
+from tinypareto.mcu.firmware import read_program
 from tinypareto.mcu.targets import target
 
 SEEDS_PER_TEST = 60
