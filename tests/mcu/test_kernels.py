@@ -30,6 +30,7 @@ from tinypareto.mcu.graph import (
     Transpose,
     Window,
 )
+from tinypareto.mcu.passes.fuse_add import fuse_add
 from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.targets import target
 from tinypareto.mcu.toolchain import compile_c
@@ -143,6 +144,25 @@ def two_by_two():
     return Graph(name="net", tensors=tensors, operators=operators, inputs=("x", "z"), outputs=("p", "z", "y"))
 
 
+def fused_sum(cin, cout, size, window, *, convolution_first):
+    """conv(x) + pool(x), written over the pooled tensor; both of odd size."""
+    graph = convolution(cin, cout, size, window, seed=6)
+    shape = graph.tensors["y"].shape
+    names = {"x": (0.05, 3), "s": (0.21, -7), "m": (0.3, 20), "y": (0.25, 11)}
+    shapes = {"x": (*size, cin), "s": shape, "m": shape, "y": shape}
+    tensors = {n: Tensor(name=n, shape=shapes[n], scale=s, zero_point=z) for n, (s, z) in names.items()}
+    skip = replace(
+        graph.operators[0],
+        name="skip",
+        output="s",
+        **layer(np.random.default_rng(7), (cout, *window.kernel, cin)),
+    )
+    conv = replace(graph.operators[0], output="m", clamp=(-100, 90))
+    order = ("m", "s") if convolution_first else ("s", "m")
+    add = Add(name="add", inputs=order, output="y", clamp=(-77, 99))
+    return fuse_add(replace(graph, tensors=tensors, operators=(skip, conv, add)))
+
+
 def extreme_factors():
     """Channels whose requantisation vanishes, saturates or shifts left."""
     graph = convolution(3, 6, (4, 4), Window(kernel=(1, 1)))
@@ -227,6 +247,9 @@ GRAPHS = {
     "transpose of a view": moved(Transpose, (1, 1, 60), (3, 4, 5), view=(5, 3, 4), axes=(1, 2, 0), table=True),
     "transpose that moves nothing": moved(Transpose, (1, 4, 5), (4, 1, 5), view=(1, 4, 5), axes=(1, 0, 2)),
     "residual": residual(),
+    "fused sum": fused_sum(3, 5, (5, 7), Window(kernel=(3, 3), padding=SAME), convolution_first=True),
+    "fused pointwise sum": fused_sum(6, 3, (3, 7), Window(kernel=(1, 1)), convolution_first=False),
+    "fused sum of even size": fused_sum(4, 8, (4, 6), Window(kernel=(1, 1)), convolution_first=True),
     "several inputs and outputs": two_by_two(),
     "extreme factors": extreme_factors(),
 }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, Graph, Lookup, MaxPool, Mul, Relu, Sub, Tensor, Window
+from tinypareto.mcu.graph import Add, ConvolutionAdd, Graph, Lookup, MaxPool, Mul, Relu, Sub, Tensor, Window
 from tinypareto.mcu.memory import plan_arena, tensor_lifetimes
 
 SEEDS = range(60)
@@ -21,6 +21,20 @@ def layer(source, output):
 
 def add(first, second, output):
     return Add(name=f"to_{output}", inputs=(first, second), output=output)
+
+
+def convolution_add(source, skip, output):
+    return ConvolutionAdd(
+        name=f"to_{output}",
+        inputs=(source, skip),
+        output=output,
+        window=Window(kernel=(1, 1)),
+        weight=np.zeros((1, 1, 1, 1), np.int8),
+        bias=np.zeros(1, np.int32),
+        weight_scale=np.ones(1),
+        middle=tensor(f"{output}'", 1),
+        middle_clamp=(-128, 127),
+    )
 
 
 def lookup(source, output):
@@ -170,6 +184,25 @@ def test_a_product_overwrites_the_image_but_never_the_factors_of_its_channels():
     run_in_arena(graph, plan, {})
     kept = network((*operators, add("x", "y", "z")), x=40, f=8, y=40, z=40)  # x is read again
     assert plan_arena(kept).offsets["y"] not in {plan_arena(kept).offsets[name] for name in "xf"}
+
+
+def test_a_convolution_overwrites_what_it_adds_but_never_what_it_convolves():
+    graph = network(
+        [layer("x", "a"), layer("a", "b"), convolution_add("b", "a", "y")], x=40, a=40, b=40, y=40
+    )
+    plan = plan_arena(graph)
+    assert (plan.size, plan.offsets["y"]) == (80, plan.offsets["a"])
+    itself = plan_arena(network([layer("x", "a"), convolution_add("a", "a", "y")], x=8, a=40, y=40))
+    assert itself.offsets["y"] != itself.offsets["a"]
+    again = network(
+        [layer("x", "a"), layer("a", "b"), convolution_add("b", "a", "c"), add("a", "c", "y")],
+        x=40,
+        a=40,
+        b=40,
+        c=40,
+        y=40,
+    )
+    assert plan_arena(again).offsets["c"] not in {plan_arena(again).offsets[name] for name in "ab"}
 
 
 def test_the_networks_input_is_kept_as_long_as_something_reads_it():

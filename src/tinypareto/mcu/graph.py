@@ -84,6 +84,34 @@ class Add(Operator):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConvolutionAdd(Convolution):
+    """Convolution that adds its second input, of its output's shape, to its own result.
+
+    The result is rounded and clamped to int8 before the sum as it was in the model's file: ``middle`` is
+    that tensor, which no memory holds. ``clamp`` is the sum's.
+    """
+
+    middle: Tensor
+    middle_clamp: tuple[int, int]
+
+    def parts(self) -> tuple[Convolution, Add]:
+        """Return the convolution, which writes ``middle``, and the sum of that and the second input."""
+        convolution = Convolution(
+            name=self.name,
+            inputs=self.inputs[:1],
+            output=self.middle.name,
+            clamp=self.middle_clamp,
+            window=self.window,
+            weight=self.weight,
+            bias=self.bias,
+            weight_scale=self.weight_scale,
+            groups=self.groups,
+        )
+        summed = (self.middle.name, self.inputs[1])
+        return convolution, Add(name=self.name, inputs=summed, output=self.output, clamp=self.clamp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sub(Operator):
     """First minus second tensor, of equal shape, each with its own scale."""
 
@@ -226,6 +254,10 @@ class Graph:
             used.update(operator.inputs, (operator.output,))
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self, tensors=tensors, operators=operators)
+
+    def with_tensor(self, tensor: Tensor) -> "Graph":
+        """Return this graph with one more tensor."""
+        return replace(self, tensors=self.tensors | {tensor.name: tensor})
 
     def _sample_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:
         if len(names) == 1:

@@ -22,6 +22,7 @@ from tinypareto.mcu.graph import (
     Add,
     AveragePool,
     Convolution,
+    ConvolutionAdd,
     Dense,
     Graph,
     Int8Array,
@@ -75,6 +76,11 @@ def run_reference_tensors(graph: Graph, inputs: Int8Array) -> dict[str, Int8Arra
 
 
 def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Array:
+    if isinstance(operator, ConvolutionAdd):
+        convolution, add = operator.parts()
+        inner = graph.with_tensor(operator.middle)
+        middle = _run(inner, convolution, sources[:1])
+        return _run(inner, add, [middle.astype(np.int64), sources[1]])
     source = graph.tensors[operator.inputs[0]]
     output = graph.tensors[operator.output]
     if isinstance(operator, Move):

@@ -12,6 +12,7 @@ from tinypareto.mcu.emit.project import c_sources, emit_project, scratch_bytes
 from tinypareto.mcu.firmware import write_files
 from tinypareto.mcu.graph import Window
 from tinypareto.mcu.memory import ArenaPlan
+from tinypareto.mcu.passes.fuse_add import fuse_add
 from tinypareto.mcu.reference import run_reference_tensors
 from tinypareto.mcu.simulator import simulate
 from tinypareto.mcu.targets import target
@@ -46,7 +47,8 @@ def every_operator(seed):
     build.sub("difference", "to8", "add")
     build.mul("product", "to8", "add")
     build.mul("scaled", "to7", build.average_pool("mean7", "to7", Window(kernel=(7, 9))))
-    return build.graph(build.dense("dense", "to13", 11)), build
+    build.add("point sum", build.conv("like4", "to7", 4, POINT), "to4")
+    return fuse_add(build.graph(build.dense("dense", "to13", 11))), build
 
 
 def random_window(rng):
@@ -119,4 +121,15 @@ def test_the_cases_are_telling(runs):
     ]
     assert not constant
     kinds = {type(operator).__name__ for operator in graph.operators}
-    assert kinds == {"Add", "AveragePool", "Convolution", "Dense", "Lookup", "MaxPool", "Mul", "Relu", "Sub"}
+    assert kinds == {
+        "Add",
+        "AveragePool",
+        "Convolution",
+        "ConvolutionAdd",
+        "Dense",
+        "Lookup",
+        "MaxPool",
+        "Mul",
+        "Relu",
+        "Sub",
+    }

@@ -3,7 +3,7 @@
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.text import OperatorText, shape_text
 from tinypareto.mcu.fixed_point import pair_multiplier
-from tinypareto.mcu.graph import Add, Sub
+from tinypareto.mcu.graph import Add, Graph, Sub
 
 
 def emit_add(operator: Add | Sub, place: Place) -> OperatorText:
@@ -11,11 +11,8 @@ def emit_add(operator: Add | Sub, place: Place) -> OperatorText:
 
     A difference is a sum whose second factor is negative.
     """
-    pair = pair_multiplier(place.graph, operator)
-    kind, second_factor = ("sub", -pair.second) if isinstance(operator, Sub) else ("add", pair.second)
-    first, second = (place.graph.tensors[name] for name in operator.inputs)
+    kind = "sub" if isinstance(operator, Sub) else "add"
     output = place.output(operator)
-    offset = (1 << (pair.shift - 1)) - first.zero_point * pair.first - second.zero_point * second_factor
     return OperatorText(
         name=place.name,
         comment=f"{operator.name}: {kind}, {shape_text(output.shape)}",
@@ -26,13 +23,25 @@ def emit_add(operator: Add | Sub, place: Place) -> OperatorText:
             ("second", place.buffer(operator.inputs[1])),
             ("output", place.buffer(operator.output)),
             ("count", str(output.size)),
-            ("first_multiplier", str(pair.first)),
-            ("second_multiplier", str(second_factor)),
-            ("offset", str(offset)),
-            ("shift", str(pair.shift)),
-            ("zero_point", str(output.zero_point)),
-            ("low", str(operator.clamp[0])),
-            ("high", str(operator.clamp[1])),
+            *sum_fields(place.graph, operator),
         ),
         sources=("add.c",),
     )
+
+
+def sum_fields(graph: Graph, operator: Add | Sub) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a descriptor's tp_sum."""
+    pair = pair_multiplier(graph, operator)
+    second_factor = -pair.second if isinstance(operator, Sub) else pair.second
+    first, second = (graph.tensors[name] for name in operator.inputs)
+    offset = (1 << (pair.shift - 1)) - first.zero_point * pair.first - second.zero_point * second_factor
+    values = {
+        "first_multiplier": pair.first,
+        "second_multiplier": second_factor,
+        "offset": offset,
+        "shift": pair.shift,
+        "zero_point": graph.tensors[operator.output].zero_point,
+        "low": operator.clamp[0],
+        "high": operator.clamp[1],
+    }
+    return tuple((f"sum.{key}", str(value)) for key, value in values.items())

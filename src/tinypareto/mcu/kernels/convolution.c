@@ -64,13 +64,15 @@ void tp_run_convolution(const tp_convolution *operator)
         if (pixel + 1 < pixels && ++x[1] == window->out_width) {
             x[1] = 0, y[1]++;
         }
-        int8_t *second = pixel + 1 < pixels ? output + window->out_channels : output;
-        int8_t *const outputs[2] = {output, second};
+        uint32_t second = pixel + 1 < pixels ? window->out_channels : 0;
+        int8_t *values = tp_values(operator->skip, output);
+        int8_t *const outputs[2] = {values, values + second};
         convolve_pair(operator, y, x, outputs);
+        tp_add_skip(operator->skip, output, (uint32_t)(output - operator->output), second + window->out_channels);
         y[0] = y[1], x[0] = x[1] + 1;
         if (x[0] == window->out_width) {
             x[0] = 0, y[0]++;
         }
-        output = second + window->out_channels;
+        output += second + window->out_channels;
     }
 }

@@ -43,4 +43,18 @@ static inline int8_t *tp_fill(int8_t *to, int8_t value, uint32_t count)
     return to;
 }
 
+/* Where the values of pixels at `output` go for now: there, unless something is to be added to them. */
+static inline int8_t *tp_values(const tp_skip *skip, int8_t *output)
+{
+    return skip ? skip->values : output;
+}
+
+/* Adds what is to be added to the `count` values of pixels at `output`, which lies `offset` bytes into its tensor. */
+static inline void tp_add_skip(const tp_skip *skip, int8_t *output, uint32_t offset, uint32_t count)
+{
+    if (skip) {
+        skip->add(&skip->sum, skip->values, skip->tensor + offset, output, count);
+    }
+}
+
 #endif

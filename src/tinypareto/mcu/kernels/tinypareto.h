@@ -40,6 +40,23 @@ typedef struct {
     uint16_t pad_top, pad_left;
 } tp_window;
 
+/* clamp(zero_point + ((first * first_multiplier + second * second_multiplier + offset) >> shift)); the offset holds
+ * both zero points and the rounding half. A difference has a negative second_multiplier. */
+typedef struct {
+    int32_t first_multiplier, second_multiplier, offset;
+    int8_t shift;
+    int8_t zero_point, low, high;
+} tp_sum;
+
+/* A tensor that a convolution adds to its own values, which lie in `values`, two pixels of them, until then. The output
+ * may be the tensor's buffer. `add` is tp_add_values; only layers with a sum refer to it, so others need not link it. */
+typedef struct {
+    void (*add)(const tp_sum *sum, const int8_t *first, const int8_t *second, int8_t *output, uint32_t count);
+    const int8_t *tensor;
+    int8_t *values;
+    tp_sum sum;
+} tp_skip;
+
 /* Weights: out_channels x kernel_height x kernel_width x (in_channels / groups).
  * scratch: 2 * depth bytes on a multiple of 4. */
 typedef struct {
@@ -48,6 +65,7 @@ typedef struct {
     int8_t *scratch;
     tp_channels channels;
     tp_window window;
+    const tp_skip *skip; /* or null */
     uint16_t groups;
     int8_t in_zero_point;
 } tp_convolution;
@@ -72,6 +90,7 @@ typedef struct {
     int8_t *output;
     int8_t *scratch;
     tp_channels channels;
+    const tp_skip *skip; /* or null */
     uint16_t in_width, in_channels;
     uint16_t out_height, out_width, out_channels;
     uint16_t stride_height, stride_width;
@@ -85,17 +104,13 @@ typedef struct {
     uint32_t in_count, out_count;
 } tp_dense;
 
-/* output = clamp(zero_point + ((first * first_multiplier + second * second_multiplier + offset) >> shift));
- * the offset holds both zero points and the rounding half. A difference has a negative second_multiplier.
- * The output may be an input's buffer. */
+/* Sum or difference of two tensors. The output may be an input's buffer. */
 typedef struct {
     const int8_t *first;
     const int8_t *second;
     int8_t *output;
     uint32_t count;
-    int32_t first_multiplier, second_multiplier, offset;
-    int8_t shift;
-    int8_t zero_point, low, high;
+    tp_sum sum;
 } tp_add;
 
 /* Products of `repeats` runs of first with the one run of second, `count` values each, requantised by the only
@@ -177,6 +192,9 @@ void tp_run_lookup(const tp_lookup *operator);
 void tp_run_move(const tp_move *operator);
 void tp_run_padding(const tp_padding *operator);
 void tp_run_resize(const tp_resize *operator);
+
+/* Adds `count` values of first and second. The output may be either of them. */
+void tp_add_values(const tp_sum *sum, const int8_t *first, const int8_t *second, int8_t *output, uint32_t count);
 
 /* A run of output channels, first .. first + count - 1, and the bytes of their weights, a multiple of 4. */
 typedef struct {
