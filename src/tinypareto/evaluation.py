@@ -26,6 +26,7 @@ from tinypareto.mcu.firmware import (
     host_model,
     measure,
     read_program,
+    record_sizes,
 )
 from tinypareto.mcu.samples import dequantize_output, quantize_input
 from tinypareto.network.cost import macs, parameter_count
@@ -89,6 +90,7 @@ def evaluate(
             firmware, quantize_input(program.graph, data.validation.inputs[:SIMULATED_SAMPLES])
         )
         compare_outputs(measurement.outputs, quantized_outputs[:SIMULATED_SAMPLES])
+        record_sizes(firmware, measurement)
     footprint = measurement.footprint
     measured = {
         "error": float(experiment.metric(outputs, data.validation.targets)),

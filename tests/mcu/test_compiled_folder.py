@@ -113,6 +113,15 @@ def test_project_builds_by_itself_to_the_same_program(model, compiler, tmp_path)
     ]
 
 
+def test_header_says_what_was_measured(compiled):
+    folder, said = compiled
+    header = (folder / "firmware" / "model.h").read_text()
+    macros = dict(re.findall(r"#define MODEL_(\w+) (\d+)$", header, re.MULTILINE))
+    for name in ("ROM", "CODE", "WEIGHT", "RAM", "ARENA", "STACK"):
+        assert int(macros[f"{name}_BYTES"]) == said[f"{name.lower()}_bytes"]
+    assert 2 * said["macs"] < int(macros["INSTRUCTIONS"]) < int(macros["CYCLES"])
+
+
 def everything_below(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 

@@ -31,6 +31,7 @@ from tinypareto.mcu.firmware import (
     host_model,
     measure,
     read_program,
+    record_sizes,
 )
 from tinypareto.mcu.limits import check_memory
 from tinypareto.mcu.passes.pipeline import optimize
@@ -117,6 +118,7 @@ def compile_to_folder(
         inputs = np.random.default_rng(SEED).integers(-128, 128, size=(2, *shape), dtype=np.int8)
         measurement = measure(firmware, inputs)
         check_memory(program.graph, core, measurement.footprint)
+        record_sizes(firmware, measurement)
         with host_model(program) as host:
             compare_outputs(measurement.outputs, host.predict(inputs))
     return Compilation(program=program, measurement=measurement)

@@ -12,10 +12,12 @@ import numpy as np
 from tinypareto.errors import SimulationError
 from tinypareto.mcu.compilers import ZIG, Compiler
 from tinypareto.mcu.emit.project import (
+    HEADER,
     WEIGHTS,
     Files,
     c_sources,
     emit_compact_weights,
+    emit_header,
     emit_linker_script,
     emit_project,
     scratch_bytes,
@@ -123,6 +125,22 @@ def measure(firmware: Firmware, inputs: Int8Array) -> Measurement:
         operators=simulation.operators,
         outputs=simulation.outputs.reshape(-1, *program.graph.output_shape),
     )
+
+
+def record_sizes(firmware: Firmware, measurement: Measurement) -> None:
+    """Add what was measured to the project's ``model.h``, as macros; no byte of the program changes."""
+    program, footprint = firmware.program, measurement.footprint
+    measured = {
+        "MODEL_ROM_BYTES": footprint.rom_bytes,
+        "MODEL_CODE_BYTES": footprint.code_bytes,
+        "MODEL_WEIGHT_BYTES": footprint.weight_bytes,
+        "MODEL_RAM_BYTES": footprint.ram_bytes,
+        "MODEL_STACK_BYTES": footprint.stack_bytes,
+        "MODEL_INSTRUCTIONS": measurement.instructions,
+        "MODEL_CYCLES": measurement.cycles,
+    }
+    header = emit_header(program.graph, program.plan, program.target, program.compiler, measured)
+    write_files({HEADER: header}, firmware.folder / PROJECT)
 
 
 @contextmanager

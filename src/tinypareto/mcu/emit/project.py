@@ -1,13 +1,13 @@
 """Graph and arena plan -> the files of a C project that builds by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
-from pathlib import PurePosixPath
+from typing import Any
 
 import jinja2
 
 from tinypareto.errors import UnsupportedModelError
-from tinypareto.mcu.compilers import GCC, ZIG, Compiler
+from tinypareto.mcu.compilers import COMPILE_FLAGS, GCC, ZIG, Compiler
 from tinypareto.mcu.emit.add import emit_add
 from tinypareto.mcu.emit.buffers import buffers
 from tinypareto.mcu.emit.compact_weights import compact_weights
@@ -47,8 +47,12 @@ from tinypareto.mcu.targets import Target
 
 Files = dict[str, str]
 
-WEIGHTS = "weights.c"
-_TEMPLATES = ("model.h", "model.c", "weights.h", WEIGHTS, "Makefile", "README.md")
+HEADER, WEIGHTS = "model.h", "weights.c"
+EXAMPLES = ("main.c", "main_host.c")
+_TEMPLATES = (
+    *("model.c", "weights.h", WEIGHTS, *EXAMPLES),
+    *("Makefile", "CMakeLists.txt", "arm-none-eabi.cmake", "README.md"),
+)
 _KERNEL_HEADERS = ("tinypareto.h", "requantize.h", "multiply.h", "patch.h", "dsp.h")
 
 
@@ -76,24 +80,38 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target, compiler: Compil
     """
     operators = tuple(_emit_all(graph, plan))
     kernels = sorted({source for operator in operators for source in operator.sources})
-    sources = [*(f"kernels/{kernel}" for kernel in kernels), "model.c", WEIGHTS]  # as c_sources has them
     context = {
-        "name": comment_text(graph.name),
-        "target": target,
+        **_common_context(graph, plan, target, compiler),
         "operators": operators,
-        "arena_bytes": plan.size,
-        "inputs": buffers("MODEL_INPUT", graph, plan, graph.inputs),
-        "outputs": buffers("MODEL_OUTPUT", graph, plan, graph.outputs),
-        "sources": " ".join(sources),
-        "compiler": compiler,
+        "sources": [
+            *(f"kernels/{kernel}" for kernel in kernels),
+            "model.c",
+            WEIGHTS,
+        ],  # as c_sources has them
+        "headers": [f"kernels/{header}" for header in _KERNEL_HEADERS],
         "compilers": (ZIG, GCC),
+        "gcc": GCC,
+        "common_flags": COMPILE_FLAGS,
     }
     environment = _environment()
     files = {name: environment.get_template(f"{name}.j2").render(context) for name in _TEMPLATES}
+    files[HEADER] = emit_header(graph, plan, target, compiler)
     files["link.ld"] = emit_linker_script(graph, plan, target)
     for kernel in (*_KERNEL_HEADERS, *kernels):
         files[f"kernels/{kernel}"] = kernel_text(kernel)
     return files
+
+
+def emit_header(
+    graph: Graph,
+    plan: ArenaPlan,
+    target: Target,
+    compiler: Compiler,
+    measured: Mapping[str, int] | None = None,
+) -> str:
+    """Return ``model.h``; ``measured`` are further macros, known once the program has run."""
+    context = _common_context(graph, plan, target, compiler)
+    return _environment().get_template(f"{HEADER}.j2").render(context, measured=measured)
 
 
 def emit_compact_weights(graph: Graph, plan: ArenaPlan) -> str:
@@ -103,16 +121,8 @@ def emit_compact_weights(graph: Graph, plan: ArenaPlan) -> str:
 
 def emit_linker_script(graph: Graph, plan: ArenaPlan, target: Target) -> str:
     """Return the linker script, with memory regions as large as the target's."""
-    return (
-        _environment()
-        .get_template("link.ld.j2")
-        .render(
-            target=target,
-            table_prefix=TABLE_PREFIX,
-            inputs=buffers("MODEL_INPUT", graph, plan, graph.inputs),
-            outputs=buffers("MODEL_OUTPUT", graph, plan, graph.outputs),
-        )
-    )
+    context = _common_context(graph, plan, target, ZIG)
+    return _environment().get_template("link.ld.j2").render(context, table_prefix=TABLE_PREFIX)
 
 
 def kernel_text(name: str) -> str:
@@ -121,13 +131,24 @@ def kernel_text(name: str) -> str:
 
 
 def c_sources(files: Files) -> list[str]:
-    """Return the paths that the compiler takes, sorted."""
-    return sorted(path for path in files if PurePosixPath(path).suffix == ".c")
+    """Return the paths of the model's own sources, sorted."""
+    return sorted(path for path in files if path.endswith(".c") and path not in EXAMPLES)
 
 
 def descriptor_name(operator: OperatorText) -> str:
     """Return the name of the operator's descriptor."""
     return DESCRIPTOR_PREFIX + operator.name
+
+
+def _common_context(graph: Graph, plan: ArenaPlan, target: Target, compiler: Compiler) -> dict[str, Any]:
+    return {
+        "name": comment_text(graph.name),
+        "target": target,
+        "compiler": compiler,
+        "arena_bytes": plan.size,
+        "inputs": buffers("MODEL_INPUT", graph, plan, graph.inputs),
+        "outputs": buffers("MODEL_OUTPUT", graph, plan, graph.outputs),
+    }
 
 
 def _environment() -> jinja2.Environment:
