@@ -16,7 +16,7 @@ from tinypareto.evaluation import (
 )
 from tinypareto.experiment import quantize_after_training
 from tinypareto.mcu.read_onnx import read_onnx
-from tinypareto.mcu.reference import quantize_input
+from tinypareto.mcu.samples import quantize_input
 from tinypareto.mcu.simulator import simulate
 from tinypareto.network.metrics import error
 from tinypareto.network.quantize import run_onnx
