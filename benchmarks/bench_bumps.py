@@ -8,14 +8,12 @@
 
 import argparse
 import csv
-import platform
-import subprocess
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from provenance import provenance
 
 from tinypareto.peers.qparego import suggest_qparego
 from tinypareto.search.config import SearchConfig
@@ -71,10 +69,7 @@ def read_rows() -> list[dict[str, str]]:
 
 def complete() -> None:
     done = {(row["sampler"], int(row["seed"])) for row in read_rows()}
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
-    versions = " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "scipy"))
+    origin = provenance("torch", "botorch", "scipy")
     for seed in SEEDS:
         for sampler in ("poster", "qparego"):
             if (sampler, seed) in done:
@@ -86,7 +81,7 @@ def complete() -> None:
                 writer = csv.writer(file)
                 if file.tell() == 0:
                     writer.writerow(FIELDS)
-                writer.writerow([*row, commit.stdout.strip(), platform.machine(), versions])
+                writer.writerow([*row, *origin.values()])
             print(*row, flush=True)
 
 

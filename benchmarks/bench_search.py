@@ -12,12 +12,9 @@ qLogNEHVI's boxes are built faster than BoTorch builds them, and are the same (b
 
 import argparse
 import csv
-import platform
-import subprocess
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +23,7 @@ from botorch_boxes import use_fast_boxes
 from filelock import FileLock
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from problems import Problem, problems
+from provenance import provenance
 from scipy.stats import qmc
 
 from tinypareto.front import feasible_front, hypervolume
@@ -150,9 +148,7 @@ def complete(
                 "hypervolumes": " ".join(f"{volume:.6g}" for volume in volumes),
                 "feasible": str(feasible),
                 "seconds_per_suggestion": f"{seconds:.3f}",
-                "commit": _commit(),
-                "machine": platform.machine(),
-                "versions": " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "optuna")),
+                **provenance("torch", "botorch", "optuna"),
             },
             path,
         )
@@ -163,11 +159,6 @@ def complete(
             f"{seconds:.2f} s a suggestion; {left / 60:.0f} min left",
             flush=True,
         )  # fmt: skip
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def drop(samplers: Sequence[str], names: Sequence[str]) -> None:

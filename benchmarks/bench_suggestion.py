@@ -10,18 +10,16 @@ objectives and d parameters. What it suggests is checked to be new and inside th
 
 import argparse
 import csv
-import platform
 import resource
-import subprocess
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
+from provenance import provenance
 from scipy.stats import qmc
 
 from tinypareto.samplers import make_sampler
@@ -71,9 +69,7 @@ def seconds_of(sampler: str, n: int, m: int, d: int) -> float:
 
 def complete() -> None:
     done = {(row["sampler"], int(row["n"]), int(row["m"]), int(row["d"])) for row in read_rows()}
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    versions = " ".join(f"{name}={version(name)}" for name in ("torch", "botorch", "optuna"))
+    origin = provenance("torch", "botorch", "optuna")
     for n, m, d in CASES:
         for sampler in PEERS:
             if (sampler, n, m, d) in done or (sampler != "ars" and _takes_too_long(sampler, n, m)):
@@ -83,7 +79,7 @@ def complete() -> None:
                 writer = csv.writer(file, lineterminator="\n")
                 if file.tell() == 0:
                     writer.writerow(FIELDS)
-                writer.writerow([sampler, n, m, d, f"{seconds:.3f}", commit, platform.machine(), versions])
+                writer.writerow([sampler, n, m, d, f"{seconds:.3f}", *origin.values()])
             print(f"n {n}, m {m}, d {d}: {sampler} {seconds:.2f} s", flush=True)
 
 
