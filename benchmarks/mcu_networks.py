@@ -1,10 +1,16 @@
 """Int8 graphs of benchmark networks with random weights; what is counted follows from their shapes alone."""
 
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import torch
 
+from tinypareto.experiments.mobilenetv3_daliac import build_model
 from tinypareto.mcu.graph import Add, AveragePool, Convolution, Dense, Graph, Operator, Tensor, Window
+from tinypareto.mcu.read_onnx import read_onnx
+from tinypareto.network.quantize import QuantizationConfig, quantize_network
 
 SAME = (1, 1, 1, 1)
 
@@ -74,7 +80,7 @@ class Layers:
         return {"weight": weight, "bias": bias, "weight_scale": np.full(cout, 0.01 / np.sqrt(depth))}
 
 
-def residual_network(name, shape, widths, blocks=1, classes=10) -> Graph:
+def residual_network(shape, widths, blocks=1, classes=10) -> Graph:
     """Stem, then one stage per width with ``blocks`` residual blocks, each later stage at half the size."""
     net = Layers(shape)
     x = net.conv("x", widths[0])
@@ -85,17 +91,17 @@ def residual_network(name, shape, widths, blocks=1, classes=10) -> Graph:
             skip = x if stride == 1 else net.conv(x, width, (1, 1), stride=stride, relu=False)
             x = net.add(y, skip)
     net.dense(net.mean(x), classes)
-    return net.graph(name)
+    return net.graph("residual")
 
 
 def resnet8() -> Graph:
     """The residual network of MLPerf Tiny, 12.5 million multiply-accumulates."""
-    return residual_network("ResNet-8", (32, 32, 3), (16, 32, 64))
+    return residual_network((32, 32, 3), (16, 32, 64))
 
 
 def resnet18() -> Graph:
     """ResNet18 cut to three stages, 237 million multiply-accumulates."""
-    return residual_network("ResNet18, 3 stages", (32, 32, 3), (48, 96, 192), blocks=2)
+    return residual_network((32, 32, 3), (48, 96, 192), blocks=2)
 
 
 def ds_cnn() -> Graph:
@@ -117,7 +123,19 @@ def autoencoder() -> Graph:
     return net.graph("autoencoder")
 
 
-def one_convolution(name, shape, cout, kernel=(3, 3), **settings) -> Graph:
+def mobilenetv3() -> Graph:
+    """MobileNetV3-small for series, about 2.3 million parameters, exported and quantised untrained."""
+    series = np.random.default_rng(0).normal(size=(8, 24, 1024)).astype(np.float32)
+    torch.manual_seed(0)
+    network = build_model({})
+    network.train()(torch.from_numpy(series))  # or its norms let the signal fade
+    with tempfile.TemporaryDirectory() as folder:
+        return read_onnx(
+            quantize_network(network.eval(), series, Path(folder), QuantizationConfig()).int8_path
+        )
+
+
+def one_convolution(shape, cout, kernel=(3, 3), **settings) -> Graph:
     net = Layers(shape)
     net.conv("x", cout, kernel, **settings)
-    return net.graph(name)
+    return net.graph("convolution")

@@ -3,35 +3,71 @@
 #include "patch.h"
 #include "tinypareto.h"
 
-/* Copies `pixels` neighbours from column `x` on, `depth` bytes of each; what lies outside the row is filled. */
-static int8_t *copy_pixels(const tp_convolution *operator, int8_t *to, const int8_t *row, int32_t x,
-                           int32_t pixels, uint32_t depth)
+/* Writes `value` `count` times and returns the position behind. */
+__attribute__((noinline)) static int8_t *fill(int8_t *to, int8_t value, uint32_t count)
+{
+    for (; count >= 4 && !tp_inside_word(to); count -= 4, to += 8) {
+        const int8_t word[4] = {value, value, value, value};
+        tp_copy_word(to, word);
+    }
+    for (; count > 0; count--) {
+        *to++ = value;
+        to += tp_inside_word(to) ? 0 : 4;
+    }
+    return to;
+}
+
+static int32_t between(int32_t value, int32_t most)
+{
+    return value < 0 ? 0 : value < most ? value : most;
+}
+
+/* Copies from each row of the window `pixels` neighbours from column `x` on, which lie side by side; what lies outside the
+ * input is filled. */
+static void gather_rows(const tp_convolution *operator, int8_t *to, int32_t y, int32_t x, int32_t pixels)
 {
     const tp_window *window = &operator->window;
-    int32_t left = x < 0 ? -x : 0;
-    int32_t right = x + pixels - window->in_width;
-    left = left < pixels ? left : pixels;
-    right = right > 0 ? (right < pixels ? right : pixels) : 0;
-    to = tp_fill(to, operator->in_zero_point, (uint32_t)left * depth);
-    to = tp_copy(to, row + (x + left) * window->in_channels, (uint32_t)(pixels - left - right) * depth);
-    return tp_fill(to, operator->in_zero_point, (uint32_t)right * depth);
+    int32_t depth = window->in_channels, row = window->in_width * depth;
+    int32_t left = between(-x, pixels) * depth, right = between(x + pixels - window->in_width, pixels) * depth;
+    int32_t all = pixels * depth, inside = all - left - right;
+    const int8_t *from = operator->input + y * row + x * depth + left;
+    int8_t zero = operator->in_zero_point;
+    for (int32_t ky = 0; ky < window->kernel_height; ky++, y += window->dilation_height) {
+        int hit = y >= 0 && y < window->in_height;
+        if (!hit || left > 0) {
+            to = fill(to, zero, (uint32_t)(hit ? left : all));
+        }
+        if (hit) {
+            to = tp_copy(to, from, (uint32_t)inside);
+        }
+        if (hit && right > 0) {
+            to = fill(to, zero, (uint32_t)right);
+        }
+        from += window->dilation_height * row;
+    }
+}
+
+/* Copies the channels of one group, tap by tap. */
+static void gather_taps(const tp_convolution *operator, int8_t *to, int32_t y, int32_t x, uint32_t group)
+{
+    const tp_window *window = &operator->window;
+    uint32_t depth = (uint32_t)window->in_channels / operator->groups;
+    for (int32_t ky = 0; ky < window->kernel_height; ky++, y += window->dilation_height) {
+        int32_t column = x;
+        for (int32_t kx = 0; kx < window->kernel_width; kx++, column += window->dilation_width) {
+            int hit = y >= 0 && y < window->in_height && column >= 0 && column < window->in_width;
+            const int8_t *pixel = operator->input + (y * window->in_width + column) * window->in_channels;
+            to = hit ? tp_copy(to, pixel + group * depth, depth) : fill(to, operator->in_zero_point, depth);
+        }
+    }
 }
 
 static void gather(const tp_convolution *operator, int8_t *to, int32_t y, int32_t x, uint32_t group)
 {
-    const tp_window *window = &operator->window;
-    uint32_t depth = (uint32_t)window->in_channels / operator->groups;
-    /* Neighbouring taps are neighbouring bytes only if nothing is left out between them. */
-    int32_t run = operator->groups == 1 && window->dilation_width == 1 ? window->kernel_width : 1;
-    for (int32_t ky = 0; ky < window->kernel_height; ky++, y += window->dilation_height) {
-        if (y < 0 || y >= window->in_height) {
-            to = tp_fill(to, operator->in_zero_point, window->kernel_width * depth);
-            continue;
-        }
-        const int8_t *row = operator->input + y * window->in_width * window->in_channels + group * depth;
-        for (int32_t kx = 0; kx < window->kernel_width; kx += run) {
-            to = copy_pixels(operator, to, row, x + kx * window->dilation_width, run, depth);
-        }
+    if (operator->groups == 1 && operator->window.dilation_width == 1) {
+        gather_rows(operator, to, y, x, operator->window.kernel_width);
+    } else {
+        gather_taps(operator, to, y, x, group);
     }
 }
 

@@ -10,6 +10,11 @@ static inline int tp_inside_word(const int8_t *position)
     return ((uintptr_t)position & 3) != 0;
 }
 
+static inline void tp_copy_word(int8_t *to, const int8_t *from)
+{
+    __builtin_memcpy(__builtin_assume_aligned(to, 4), from, 4);
+}
+
 /* Copies `count` bytes and returns the position behind them. */
 static inline int8_t *tp_copy(int8_t *to, const int8_t *from, uint32_t count)
 {
@@ -18,27 +23,16 @@ static inline int8_t *tp_copy(int8_t *to, const int8_t *from, uint32_t count)
         to += tp_inside_word(to) ? 0 : 4;
     }
     for (; count >= 16; count -= 16, to += 32, from += 16) {
-        uint32_t words[4];
-        __builtin_memcpy(words, from, sizeof words);
-        for (uint32_t i = 0; i < 4; i++) {
-            __builtin_memcpy(__builtin_assume_aligned(to + 8 * i, 4), words + i, 4);
-        }
+        tp_copy_word(to, from);
+        tp_copy_word(to + 8, from + 4);
+        tp_copy_word(to + 16, from + 8);
+        tp_copy_word(to + 24, from + 12);
     }
     for (; count >= 4; count -= 4, to += 8, from += 4) {
-        __builtin_memcpy(to, from, 4);
+        tp_copy_word(to, from);
     }
     for (; count > 0; count--) {
         *to++ = *from++;
-    }
-    return to;
-}
-
-/* The same with one value `count` times. */
-static inline int8_t *tp_fill(int8_t *to, int8_t value, uint32_t count)
-{
-    for (; count > 0; count--) {
-        *to++ = value;
-        to += tp_inside_word(to) ? 0 : 4;
     }
     return to;
 }
