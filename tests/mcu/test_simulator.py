@@ -153,6 +153,31 @@ def test_access_out_of_bounds_names_operator_function_and_address(tmp_path, patt
         simulate(broken(tmp_path, pattern, text), M4, small_resnet()[1].inputs(1))
 
 
+LOAD = '__asm__ volatile("{} r2, {}[%0]" : : "r"(model_arena + 1) : "r2", "r3", "memory");'
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction", "faults"),
+    [
+        ("cortex-m0plus", LOAD.format("ldr", ""), True),
+        ("cortex-m0plus", LOAD.format("ldrb", ""), False),
+        ("cortex-m4", LOAD.format("ldr", ""), False),
+        ("cortex-m4", LOAD.format("ldrd", "r3, "), True),
+        ("cortex-m4", LOAD.format("strd", "r3, "), True),
+        ("cortex-m4", '__asm__ volatile("ldm %0, {r2, r3}" : : "r"(model_arena + 2) : "r2", "r3");', True),
+    ],
+)
+def test_unaligned_access_is_an_error_where_the_core_has_none(tmp_path, name, instruction, faults):
+    core = target(name)
+    elf = broken(tmp_path, r"void model_invoke\(void\)\s*\{", rf"\g<0>\n    {instruction}\n", core=core)
+    inputs = small_resnet()[1].inputs(1)
+    if faults:
+        with pytest.raises(SimulationError, match=r"model_invoke: unaligned access at 0x2000"):
+            simulate(elf, core, inputs, check_alignment=True)
+    else:
+        simulate(elf, core, inputs, check_alignment=True)
+
+
 def test_firmware_that_does_not_return_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(simulator, "TIMEOUT_SECONDS", 2)
     endless = broken(

@@ -34,11 +34,15 @@ class CycleCosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """One kind of processor. ``has_dsp`` means SMLAD and its kin."""
+    """One kind of processor.
+
+    ``has_dsp`` means SMLAD and its kin, ``has_unaligned`` loads and stores of words at any address.
+    """
 
     name: str
     simulated_cpu: str  # as the simulator's UC_CPU_ARM_* constants name it
     has_dsp: bool
+    has_unaligned: bool = True
     costs: CycleCosts
     is_upper_estimate: (
         bool  # cycles are those of a simpler core, since it issues more at once than is modelled
@@ -70,6 +74,7 @@ _CORES = (
         name="cortex-m0plus",
         simulated_cpu="CORTEX_M0",  # the same instructions
         has_dsp=False,
+        has_unaligned=False,
         costs=_M0PLUS_COSTS,
         is_upper_estimate=False,
     ),

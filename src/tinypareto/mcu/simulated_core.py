@@ -9,6 +9,7 @@ Job: one line of JSON, then the inputs. Result: one line of JSON, then the outpu
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import unicorn
@@ -18,8 +19,10 @@ PAINT = 0xA5
 PAGE_BYTES = 4096  # memory is simulated in whole pages
 STACK_ALIGNMENT = 8
 RETURN_ADDRESS = 0x1FFF_0000  # below RAM, where the core may execute; reaching it ends the run
-NEAR_STACK = 512  # bytes at the top of RAM
-PUSHED = 64  # bytes that an instruction may store before the stack pointer moves
+NEAR_STACK = 4096  # bytes at the top of RAM; generated programs take some 300
+WORDS_32 = 0b11101  # Thumb: a halfword whose top five bits are at least this begins a 32-bit instruction
+REGISTERS = [getattr(arm_const, f"UC_ARM_REG_R{number}") for number in range(15)]
+PC = 15
 
 Job = dict[str, Any]
 
@@ -90,23 +93,88 @@ class Core:
 
 
 class Guard:
-    """Refuses RAM that the program does not own, between its data and its stack pointer.
+    """Refuses RAM between the program's data and the NEAR_STACK bytes that its stack may take.
 
-    Within the last NEAR_STACK bytes nothing is checked: nearly all accesses to the stack are there, and each
-    check takes a microsecond.
+    What is allowed must not be watched: a hook that returns has the simulator misread the rest of an IT block.
     """
 
     def __init__(self, core: Core) -> None:
         self.core = core
         begin, end = core.job["static_end"], sum(core.job["ram"]) - NEAR_STACK
         kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
-        core.uc.hook_add(kinds, self._check, begin=begin, end=end - 1)
+        core.uc.hook_add(kinds, self._stop, begin=begin, end=end - 1)
 
-    def _check(self, uc: Any, access: int, address: int, size: int, value: int, data: Any) -> None:
-        if address < uc.reg_read(arm_const.UC_ARM_REG_SP) - PUSHED:
-            kind = "write" if access == unicorn.UC_MEM_WRITE else "read"
-            self.core.fault = {"access": kind, "address": address}
+    def _stop(self, uc: Any, access: int, address: int, size: int, value: int, data: Any) -> None:
+        kind = "write" if access == unicorn.UC_MEM_WRITE else "read"
+        self.core.fault = {"access": kind, "address": address}
+        uc.emu_stop()
+
+
+class Alignment:
+    """Refuses unaligned accesses on which a real core faults and the simulated one does not.
+
+    A core without unaligned access faults on each, all others in instructions that move several registers. Each such
+    instruction in the blocks is watched, which makes a run some twenty times slower.
+    """
+
+    def __init__(self, core: Core, blocks: set[tuple[int, int]]) -> None:
+        self.core = core
+        self.watched: dict[int, tuple[tuple[int, ...], int]] = {}
+        for address, size in blocks:
+            for place, access in accesses(bytes(core.uc.mem_read(address, size)), core.job["unaligned"]):
+                self.watched[address + place] = access
+        for address in self.watched:
+            core.uc.hook_add(unicorn.UC_HOOK_CODE, self._check, begin=address, end=address)
+
+    def _check(self, uc: Any, address: int, size: int, data: Any) -> None:
+        registers, alignment = self.watched[address]
+        place = sum(uc.reg_read(REGISTERS[register]) for register in registers) & 0xFFFF_FFFF
+        if place % alignment:
+            self.core.fault = {"access": "unaligned access", "address": place, "pc": address}
             uc.emu_stop()
+
+
+def accesses(code: bytes, unaligned: bool) -> Iterator[tuple[int, tuple[tuple[int, ...], int]]]:
+    """Walk over a block's accesses to memory that must be aligned.
+
+    Args:
+        code: Of the block.
+        unaligned: Whether loads and stores of one register may lie anywhere.
+
+    Yields:
+        Offset of the instruction, the registers that add up to its address and what that must be a multiple of. Offsets
+        within the instruction are multiples of it in any case.
+    """
+    position = 0
+    while position < len(code):
+        first = int.from_bytes(code[position : position + 2], "little")
+        if first >> 11 >= WORDS_32:
+            second = int.from_bytes(code[position + 2 : position + 4], "little")
+            is_table_branch = first & 0xFFF0 == 0xE8D0 and second & 0xFFE0 == 0xF000
+            if (
+                first >> 9 == 0b1110100 and first & 15 != PC and not is_table_branch
+            ):  # LDM, LDRD and their kin
+                yield position, ((first & 15,), 4)
+        elif first >> 12 == 0xC:  # LDM, STM
+            yield position, (((first >> 8) & 7,), 4)
+        elif not unaligned and (access := _single(first)) is not None:
+            yield position, access
+        position += 4 if first >> 11 >= WORDS_32 else 2
+
+
+def _single(word: int) -> tuple[tuple[int, ...], int] | None:
+    """Return what must be aligned in a 16-bit load or store of one register, if it moves more than a byte."""
+    base = (word >> 3) & 7
+    match word >> 12, (word >> 9) & 7:
+        case 0x5, 0 | 4:
+            return (base, (word >> 6) & 7), 4
+        case 0x5, 1 | 5 | 7:
+            return (base, (word >> 6) & 7), 2
+        case 0x6, _:
+            return (base,), 4
+        case 0x8, _:
+            return (base,), 2
+    return None
 
 
 class Counters:
@@ -133,6 +201,10 @@ class Counters:
             self.operator, self.current = 0, self.operators[0]
         self.current[self.end, address, size] += 1
         self.address, self.end = address, address + size
+
+    def blocks(self) -> set[tuple[int, int]]:
+        """Return address and size of every block that was executed."""
+        return {(address, size) for counter in self.operators.values() for _, address, size in counter}
 
     def executions(self) -> dict[int, dict[str, Any]]:
         """Return, by the descriptor's address, [address, size, times] of each block and the branches taken.
@@ -161,9 +233,13 @@ def simulate(job: Job, inputs: bytes) -> tuple[dict[str, Any], bytes]:
     outputs, cores = [], [counting]
     try:
         outputs.append(counting.run(images[0]))
+        if job["check_alignment"]:
+            cores.append(Core(job))
+            Alignment(cores[-1], counters.blocks())
+            cores[-1].run(images[0])
         if len(images) > 1:
             cores.append(Core(job))
-            outputs.extend(cores[1].run(image) for image in images[1:])
+            outputs.extend(cores[-1].run(image) for image in images[1:])
     except unicorn.UcError as error:
         core = cores[-1]
         if core is counting:

@@ -53,12 +53,19 @@ class Simulation:
     operators: tuple[OperatorCount, ...]
 
 
-def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
+def simulate(elf: Path, target: Target, inputs: Int8Array, *, check_alignment: bool = False) -> Simulation:
     """Run the firmware on each sample, n x H x W x C or n x bytes, on a simulated core of the target.
 
     Flash is read-only and RAM exactly as large as the target's; only a program that needs more than
     that, which could not run on the target, gets more, so that it can be measured all the same. While the
-    first input runs, flash behind the program and RAM between its data and its stack are out of bounds too.
+    first input runs, flash behind the program and RAM between its data and 4 KB of stack are out of bounds too.
+
+    Args:
+        elf: As linked by this package.
+        target: Its core and memory.
+        inputs: At least one.
+        check_alignment: Run the first input once more, some twenty times slower, and refuse unaligned
+            accesses on which the core would fault.
 
     Raises:
         ShapeError: If there is no input or one has not the size that the firmware expects.
@@ -66,7 +73,7 @@ def simulate(elf: Path, target: Target, inputs: Int8Array) -> Simulation:
         SimulationError: If the core leaves its memory, faults or does not return.
     """
     image = read_elf(elf)
-    job = _job(image, target)
+    job = {**_job(image, target), "check_alignment": check_alignment}
     wanted = sum(size for _, size in job["inputs"])
     if inputs.dtype != np.int8 or len(inputs) == 0 or inputs[0].size != wanted:
         raise ShapeError(
@@ -98,6 +105,7 @@ def _job(image: Image, target: Target) -> dict[str, Any]:
     return {
         "elf": str(image.path),
         "cpu": target.core.simulated_cpu,
+        "unaligned": target.core.has_unaligned,
         "flash": (target.flash_origin, flash_bytes),  # what lies behind the program is nobody's
         "ram": (target.ram_origin, ram_bytes),
         "segments": [asdict(segment) for segment in image.segments],
