@@ -10,6 +10,7 @@ import numpy as np
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.graph import (
     Add,
+    ArgMax,
     AveragePool,
     Concat,
     Convolution,
@@ -22,6 +23,7 @@ from tinypareto.mcu.graph import (
     Relu,
     Resize,
     Slice,
+    Softmax,
     Sub,
     Tensor,
     Transpose,
@@ -82,7 +84,7 @@ class _Builder:
         makers = (
             self._convolution, self._convolution, self._depthwise, self._pointwise, self._dense, self._pool,
             self._pool, self._sum, self._product, self._relu, self._lookup, self._concat, self._slice, self._pad,
-            self._resize, self._transpose,
+            self._resize, self._transpose, self._softmax, self._arg_max,
         )  # fmt: skip
         while True:
             made = makers[self.rng.integers(len(makers))](self._recent(), f"t{len(self.operators)}")
@@ -263,6 +265,16 @@ class _Builder:
         )
         made = Resize(**self._base(name, source), rows=rows, columns=columns, tables=self._tables(1))
         return made, (len(rows), len(columns), channels)
+
+    def _softmax(self, source, name):
+        return Softmax(**self._base(name, source), axis=self._int(0, 3)), self.tensors[source].shape
+
+    def _arg_max(self, source, name):
+        axis, shape = self._int(0, 3), list(self.tensors[source].shape)
+        if self.rng.random() < 0.6:
+            return None  # whatever reads an index sees little
+        shape[axis] = 1
+        return ArgMax(**self._base(name, source), axis=axis), shape
 
     def _transpose(self, source, name):
         view = tuple(self.rng.permutation(self.tensors[source].shape).tolist())

@@ -13,6 +13,7 @@ from tinypareto.mcu.cores import cores
 from tinypareto.mcu.firmware import build_firmware, host_model, measure, write_program
 from tinypareto.mcu.graph import (
     Add,
+    ArgMax,
     AveragePool,
     Concat,
     Convolution,
@@ -25,6 +26,7 @@ from tinypareto.mcu.graph import (
     Relu,
     Resize,
     Slice,
+    Softmax,
     Sub,
     Tensor,
     Transpose,
@@ -194,6 +196,15 @@ def concatenated(axis, *shapes, **settings):
     return replace(graph, tensors={**graph.tensors, **more}, inputs=tuple(names))
 
 
+def ranked(kind, shape, out_shape, *, scale=0.004, zero_point=-100, **settings):
+    operator = kind(name="op", inputs=("x",), output="y", **settings)
+    graph = graph_of(operator, shape, out_shape, np.random.default_rng(9))
+    tensor = Tensor(name="y", shape=out_shape, scale=scale, zero_point=zero_point)
+    return replace(
+        graph, tensors={**graph.tensors, "x": replace(graph.tensors["x"], scale=0.02), "y": tensor}
+    )
+
+
 SAME = (1, 1, 1, 1)
 GRAPHS = {
     "3x3": convolution(4, 8, (8, 8), Window(kernel=(3, 3), padding=SAME)),
@@ -247,6 +258,12 @@ GRAPHS = {
     "transpose": moved(Transpose, (3, 4, 5), (5, 3, 4), view=(3, 4, 5), axes=(2, 0, 1)),
     "transpose of a view": moved(Transpose, (1, 1, 60), (3, 4, 5), view=(5, 3, 4), axes=(1, 2, 0), table=True),
     "transpose that moves nothing": moved(Transpose, (1, 4, 5), (4, 1, 5), view=(1, 4, 5), axes=(1, 0, 2)),
+    "softmax": ranked(Softmax, (5, 3, 7), (5, 3, 7)),
+    "softmax of a vector": ranked(Softmax, (1, 1, 10), (1, 1, 10), scale=1 / 256, zero_point=-128),
+    "softmax of columns": ranked(Softmax, (4, 9, 3), (4, 9, 3), axis=1, clamp=(-120, 90)),
+    "softmax of one": ranked(Softmax, (4, 5, 1), (4, 5, 1), scale=1 / 100, axis=0),
+    "index of the largest": ranked(ArgMax, (5, 6, 17), (5, 6, 1)),
+    "index of the largest row": ranked(ArgMax, (9, 4, 5), (1, 4, 5), axis=0),
     "residual": residual(),
     "fused sum": fused_sum(3, 5, (5, 7), Window(kernel=(3, 3), padding=SAME), convolution_first=True),
     "fused pointwise sum": fused_sum(6, 3, (3, 7), Window(kernel=(1, 1)), convolution_first=False),

@@ -44,7 +44,7 @@ def test_random_graphs_hold_every_operator_and_are_telling():
         kinds |= {type(operator).__name__ for operator in graph.operators}
         telling += len(np.unique(run_reference(graph, inputs))) > 8
     assert kinds == {
-        "Add", "AveragePool", "Concat", "Convolution", "Dense", "Lookup", "MaxPool", "Mul", "Pad", "Relu",
-        "Resize", "Slice", "Sub", "Transpose",
+        "Add", "ArgMax", "AveragePool", "Concat", "Convolution", "Dense", "Lookup", "MaxPool", "Mul", "Pad", "Relu",
+        "Resize", "Slice", "Softmax", "Sub", "Transpose",
     }  # fmt: skip
-    assert telling > 25
+    assert telling >= 20, "most graphs would prove little"

@@ -4,7 +4,8 @@ Operators are numbered 0, 1, ... in execution order. A tensor lives from the ope
 to the last one that reads it, both included; the network's inputs live from operator 0 on, its outputs
 until the caller has read them. What lives at the same time must not overlap, with one exception: an
 elementwise operator may write exactly over an input that nothing reads later, since each of its output
-bytes depends on the input bytes at the same place only. So may a convolution over what it adds.
+bytes depends on the input bytes at the same place only. So may a convolution over what it adds, and a softmax,
+which writes last.
 
 The network's inputs are no exception: their bytes may be overwritten as soon as the last reader is done,
 so the caller fills them anew before each inference.
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, ConvolutionAdd, Graph, Lookup, Move, Mul, Operator, Relu, Sub
+from tinypareto.mcu.graph import Add, ConvolutionAdd, Graph, Lookup, Move, Mul, Operator, Relu, Softmax, Sub
 from tinypareto.mcu.moves import stays_in_place
 
 ALIGNMENT = 4  # bytes: kernels load words
@@ -103,7 +104,7 @@ def overwritable_inputs(graph: Graph, step: int, lives: Mapping[str, Block]) -> 
     if isinstance(operator, ConvolutionAdd):  # reads its first input anywhere, the second where it writes
         source, skip = operator.inputs
         return (skip,) if lives[skip].last == step and skip != source else ()
-    if not isinstance(operator, Add | Lookup | Mul | Relu | Sub):
+    if not isinstance(operator, Add | Lookup | Mul | Relu | Softmax | Sub):
         return ()
     shape = graph.tensors[operator.output].shape  # a Mul's second input may be smaller, and is read again
     return tuple(

@@ -10,6 +10,7 @@ from tinypareto.mcu.graph import AveragePool, Convolution, Dense, FloatArray, Ma
 from tinypareto.mcu.onnx_activations import ACTIVATIONS
 from tinypareto.mcu.onnx_arithmetic import ARITHMETIC
 from tinypareto.mcu.onnx_moves import MOVES
+from tinypareto.mcu.onnx_rankings import RANKINGS
 from tinypareto.mcu.onnx_values import (
     Activation,
     Dims,
@@ -237,6 +238,7 @@ CONVERTERS: dict[str, Callable[[Node], Value | tuple[Value, ...]]] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **MOVES,
+    **RANKINGS,
     "AveragePool": _average_pool,
     "Conv": _convolution,
     "Dropout": _identity,

@@ -57,7 +57,7 @@ class Draft:
 
     ``product_scale`` is the scale of a dense layer's products as long as its bias is unknown. ``levels``
     are the 256 real outputs of a Lookup, whose table awaits the scale, and ``padding`` the real value that a
-    Pad puts around its input.
+    Pad puts around its input. Where ``steps``, scale and zero point, are known beforehand, no QuantizeLinear follows.
     """
 
     operator: Operator
@@ -68,6 +68,7 @@ class Draft:
     product_scale: FloatArray | None = field(default=None, repr=False)
     levels: FloatArray | None = field(default=None, repr=False)
     padding: float = 0.0
+    steps: tuple[float, int] | None = None
 
 
 Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Draft
@@ -75,13 +76,17 @@ Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Dr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node of the file: name, kind (ONNX operator type), attributes, inputs (None: left out), outputs' count."""
+    """A node of the file: name, kind (ONNX operator type), attributes, inputs (None: left out).
+
+    ``outputs`` is their number, ``opset`` the version of the operator set.
+    """
 
     name: str
     kind: str
     attributes: Mapping[str, Any]
     inputs: tuple[Value | None, ...]
     outputs: int = 1
+    opset: int = 13
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the error that names this node.

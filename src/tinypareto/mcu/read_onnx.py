@@ -31,6 +31,7 @@ from tinypareto.mcu.graph import (
 from tinypareto.mcu.onnx_activations import input_levels, lookup_table
 from tinypareto.mcu.onnx_moves import MOVES, reordered
 from tinypareto.mcu.onnx_operators import convert
+from tinypareto.mcu.onnx_rankings import RANKINGS
 from tinypareto.mcu.onnx_values import (
     Activation,
     Constant,
@@ -46,6 +47,7 @@ from tinypareto.mcu.onnx_values import (
 # Kinds of nodes for which a value that the file reshaped is brought into the order of its new shape.
 ORDER_MATTERS = frozenset({
     *MOVES,
+    *RANKINGS,
     "AveragePool",
     "Conv",
     "GlobalAveragePool",
@@ -80,12 +82,16 @@ class _Reader:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.proto = model.graph
+        self.opset = max(
+            (item.version for item in model.opset_import if item.domain in {"", "ai.onnx"}), default=13
+        )
         self.values: dict[str, Value] = {
             constant.name: _array(constant, constant.name) for constant in self.proto.initializer
         }
         self.used = {name for node in self.proto.node for name in node.input}
         self.tensors: dict[str, Tensor] = {}
         self.operators: list[Operator] = []
+        self.sources: dict[str, Draft | NetworkInput] = {}  # of the tensors
 
     def read(self) -> Graph:
         sources = self._network_inputs()
@@ -137,6 +143,7 @@ class _Reader:
             attributes={item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute},
             inputs=tuple(self._ordered(proto.op_type, self.values.get(name)) for name in proto.input),
             outputs=len(proto.output),
+            opset=self.opset,
         )
         if node.kind == "Constant":
             value: Value | tuple[Value, ...] = _constant(node)
@@ -146,6 +153,8 @@ class _Reader:
             value = _dequantize(node)
         else:
             value = convert(node)
+            if isinstance(value, Draft) and value.steps is not None:
+                value = self._settle(node, value, proto.output[0], value.steps)
         values = value if isinstance(value, tuple) else (value,)
         if any(name in self.used for name in proto.output[len(values) :]):
             node.refuse("only its first output is supported; do not use the others.")
@@ -166,24 +175,29 @@ class _Reader:
     def _quantize(self, node: Node, wanted: str) -> Activation:
         """Give a draft, or the network's input, the scale that turns it into a tensor."""
         source = node.input(0)
-        scale, zero_point = _activation_parameters(node)
+        steps = _activation_parameters(node)
         if isinstance(source, Activation):
-            if (source.tensor.scale, source.tensor.zero_point) != (scale, zero_point):
+            if (source.tensor.scale, source.tensor.zero_point) != steps:
                 node.refuse("it rescales a tensor without an operator; give both sides the same scale.")
             return source
         if isinstance(source, NetworkInput):
-            name, shape = source.name, hwc_shape(source.dims)
-        elif isinstance(source, Draft):
-            name, shape = wanted.removesuffix(QUANTIZED_SUFFIX), source.shape
-        else:
-            node.refuse("a constant must be stored as int8 already; quantise the model statically.")
-        known = self.tensors.get(name)
-        tensor = Tensor(name=name, shape=shape, scale=scale, zero_point=zero_point)
-        if known not in {None, tensor}:
+            return self._settle(node, source, source.name, steps)
+        if isinstance(source, Draft):
+            return self._settle(node, source, wanted.removesuffix(QUANTIZED_SUFFIX), steps)
+        node.refuse("a constant must be stored as int8 already; quantise the model statically.")
+
+    def _settle(
+        self, node: Node, source: NetworkInput | Draft, name: str, steps: tuple[float, int]
+    ) -> Activation:
+        """Return the tensor ``name`` of a value whose scale and zero point are known now."""
+        shape = source.shape if isinstance(source, Draft) else hwc_shape(source.dims)
+        tensor = Tensor(name=name, shape=shape, scale=steps[0], zero_point=steps[1])
+        if name not in self.tensors:
+            self.tensors[name], self.sources[name] = tensor, source
+            if isinstance(source, Draft):
+                self.operators.append(self._finished(source, tensor))
+        elif self.tensors[name] != tensor or self.sources.get(name) is not source:
             node.refuse(f"'{name}' is quantised twice with different scales; quantise it once.")
-        if known is None and isinstance(source, Draft):
-            self.operators.append(self._finished(source, tensor))
-        self.tensors[name] = tensor
         return Activation(tensor=tensor, dims=source.dims)
 
     def _finished(self, draft: Draft, output: Tensor) -> Operator:

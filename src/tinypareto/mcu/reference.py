@@ -20,6 +20,7 @@ from tinypareto.mcu.fixed_point import (
 from tinypareto.mcu.graph import (
     INT8_MIN,
     Add,
+    ArgMax,
     AveragePool,
     Convolution,
     ConvolutionAdd,
@@ -32,11 +33,13 @@ from tinypareto.mcu.graph import (
     Mul,
     Operator,
     Relu,
+    Softmax,
     Sub,
     Window,
 )
 from tinypareto.mcu.means import mean_requantization, mean_varies
 from tinypareto.mcu.moves import move
+from tinypareto.mcu.rankings import arg_max, softmax
 from tinypareto.mcu.samples import split_samples
 
 Int64Array = npt.NDArray[np.int64]
@@ -91,6 +94,10 @@ def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Arr
         pair = pair_multiplier(graph, operator)
         return requantize_sum(first, signed, pair, output.zero_point, *operator.clamp)
     x = sources[0]
+    if isinstance(operator, Softmax):
+        return softmax(graph, operator, x)
+    if isinstance(operator, ArgMax):
+        return arg_max(operator, x)
     if isinstance(operator, Lookup):
         return np.clip(operator.table[x - INT8_MIN], *operator.clamp)
     if isinstance(operator, Convolution):

@@ -46,7 +46,7 @@ def quantize_input(graph: Graph, values: npt.ArrayLike | Mapping[str, npt.ArrayL
             f"The network takes the inputs {', '.join(graph.inputs)}, got {', '.join(by_name) or 'none'}; "
             "pass an array for each, by name."
         )
-    dims = graph.input_dims or ((),) * len(graph.inputs)
+    dims = graph.input_dims or _dims_of(graph, graph.inputs)
     parts = [
         _quantized(graph.tensors[name], shape, by_name[name])
         for name, shape in zip(graph.inputs, dims, strict=True)
@@ -61,7 +61,7 @@ def quantize_input(graph: Graph, values: npt.ArrayLike | Mapping[str, npt.ArrayL
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-def _quantized(tensor: Tensor, file_dims: tuple[int, ...], values: npt.ArrayLike) -> Int8Array:
+def _quantized(tensor: Tensor, dims: tuple[int, ...], values: npt.ArrayLike) -> Int8Array:
     """Return one input, n x H x W x C.
 
     Raises:
@@ -70,7 +70,6 @@ def _quantized(tensor: Tensor, file_dims: tuple[int, ...], values: npt.ArrayLike
     """
     height, width, channels = tensor.shape
     array = np.asarray(values, dtype=np.float32)
-    dims = file_dims or (channels, height, width)
     if array.shape[1:] != dims or array.ndim != len(dims) + 1:
         raise ShapeError(
             f"The network takes n x {' x '.join(map(str, dims))} values, got shape {array.shape}; "
@@ -101,12 +100,17 @@ def dequantize_output(graph: Graph, outputs: Int8Array) -> Float32Array:
 def dequantize_outputs(graph: Graph, outputs: Int8Array) -> dict[str, Float32Array]:
     """Return each output by name, real and in the layout of the ONNX file, from n quantised results."""
     real = {}
-    dims = graph.output_dims or ((),) * len(graph.outputs)
+    dims = graph.output_dims or _dims_of(graph, graph.outputs)
     parts = split_samples(graph, graph.outputs, outputs)
     for (name, quantized), file_dims in zip(parts.items(), dims, strict=True):
         tensor = graph.tensors[name]
-        height, width, channels = tensor.shape
         steps = (quantized.astype(np.int32) - tensor.zero_point) * np.float32(tensor.scale)
         chw = steps.astype(np.float32).transpose(0, 3, 1, 2)
-        real[name] = chw.reshape(-1, *(file_dims or (channels, height, width)))
+        real[name] = chw.reshape(-1, *file_dims)
     return real
+
+
+def _dims_of(graph: Graph, names: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return C x H x W for each tensor."""
+    shapes = [graph.tensors[name].shape for name in names]
+    return tuple((channels, height, width) for height, width, channels in shapes)

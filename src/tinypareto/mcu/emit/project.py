@@ -18,6 +18,7 @@ from tinypareto.mcu.emit.moves import emit_moves
 from tinypareto.mcu.emit.mul import emit_mul
 from tinypareto.mcu.emit.place import Place
 from tinypareto.mcu.emit.pool import emit_pool
+from tinypareto.mcu.emit.rankings import emit_arg_max, emit_softmax
 from tinypareto.mcu.emit.relu import emit_relu
 from tinypareto.mcu.emit.text import (
     DESCRIPTOR_PREFIX,
@@ -30,6 +31,7 @@ from tinypareto.mcu.emit.text import (
 )
 from tinypareto.mcu.graph import (
     Add,
+    ArgMax,
     AveragePool,
     Convolution,
     Dense,
@@ -40,6 +42,7 @@ from tinypareto.mcu.graph import (
     Mul,
     Operator,
     Relu,
+    Softmax,
     Sub,
 )
 from tinypareto.mcu.memory import ArenaPlan
@@ -193,6 +196,10 @@ def _emit(operator: Operator, place: Place) -> OperatorText:
             return emit_pool(operator, place)
         case Relu():
             return emit_relu(operator, place)
+        case Softmax():
+            return emit_softmax(operator, place)
+        case ArgMax():
+            return emit_arg_max(operator, place)
         case Lookup():
             return emit_lookup(operator, place)
         case _:

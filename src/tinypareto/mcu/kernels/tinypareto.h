@@ -179,6 +179,25 @@ typedef struct {
     uint32_t height, width, channels;
 } tp_resize;
 
+/* Shares along an axis: `outer` times `inner` runs of `count` values each, which lie `inner` bytes apart. The table
+ * holds exp(-distance from the largest) in steps of 1/65535, scale's only entry belongs to a share in steps of
+ * 2^-15. The output may be the input's buffer. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    const uint16_t *exponentials;
+    tp_scale scale;
+    uint32_t outer, count, inner;
+} tp_softmax;
+
+/* The index of the largest value of each run, less 128; runs as in tp_softmax. */
+typedef struct {
+    const int8_t *input;
+    int8_t *output;
+    uint32_t outer, count, inner;
+    int8_t low, high;
+} tp_arg_max;
+
 void tp_run_convolution(const tp_convolution *operator);
 void tp_run_depthwise(const tp_depthwise *operator);
 void tp_run_pointwise(const tp_pointwise *operator);
@@ -189,6 +208,8 @@ void tp_run_max_pool(const tp_pool *operator);
 void tp_run_average_pool(const tp_pool *operator);
 void tp_run_relu(const tp_relu *operator);
 void tp_run_lookup(const tp_lookup *operator);
+void tp_run_softmax(const tp_softmax *operator);
+void tp_run_arg_max(const tp_arg_max *operator);
 void tp_run_move(const tp_move *operator);
 void tp_run_padding(const tp_padding *operator);
 void tp_run_resize(const tp_resize *operator);
