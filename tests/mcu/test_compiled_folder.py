@@ -181,6 +181,9 @@ def test_folder_without_firmware_and_unreadable_samples_are_errors(compiled, tmp
         simulate_folder(tmp_path, tmp_path / "x.npy", tmp_path / "y.npy")
     with pytest.raises(SimulationError, match=r"write it with numpy\.save"):
         simulate_folder(compiled[0], tmp_path / "none.npy", tmp_path / "y.npy")
+    np.save(tmp_path / "x.npy", INPUTS[:1])
+    with pytest.raises(SimulationError, match="give another --output"):
+        simulate_folder(compiled[0], tmp_path / "x.npy", tmp_path / "none" / "y.npy")
     np.save(tmp_path / "x.npy", INPUTS[:, :1])
     with pytest.raises(ShapeError):
         simulate_folder(compiled[0], tmp_path / "x.npy", tmp_path / "y.npy")

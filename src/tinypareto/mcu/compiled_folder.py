@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,11 +140,7 @@ def simulate_folder(folder: Path, input_file: Path, output_file: Path) -> dict[s
     core = _read_target(folder)
     graph = optimize(read_onnx(folder / MODEL))
     simulation = simulate(folder / ELF, core, quantize_input(graph, _load_samples(input_file)))
-    outputs = dequantize_outputs(graph, simulation.outputs)
-    if len(outputs) == 1:
-        np.save(output_file, outputs[graph.outputs[0]])
-    else:
-        np.savez(output_file, allow_pickle=False, **outputs)
+    _save_outputs(output_file, dequantize_outputs(graph, simulation.outputs))
     note = {"cycles_note": UPPER_ESTIMATE} if core.core.is_upper_estimate else {}
     return {
         "instructions": simulation.instructions,
@@ -209,4 +205,22 @@ def _load_samples(path: Path) -> npt.NDArray[Any] | dict[str, npt.NDArray[Any]]:
         raise SimulationError(
             f"{path} must be a .npy file of numbers: {error}; write it with numpy.save, several inputs with "
             "numpy.savez."
+        ) from error
+
+
+def _save_outputs(path: Path, outputs: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    """Write one output as an .npy file, several as an .npz file, to exactly this path.
+
+    Raises:
+        SimulationError: If it cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            if len(outputs) == 1:
+                np.save(file, next(iter(outputs.values())))
+            else:
+                np.savez(file, allow_pickle=False, **outputs)
+    except OSError as error:
+        raise SimulationError(
+            f"{path} must be a file that can be written: {error}; give another --output or make room."
         ) from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from tinypareto.errors import ToolchainError
 
@@ -107,7 +108,7 @@ def read_elf(path: Path) -> Image:
                 sections={section.name: section for section in _sections(file)},
                 symbols={symbol.name: symbol for symbol in _symbols(file)},
             )
-    except (OSError, ELFError) as error:
+    except (OSError, ELFError, ValueError) as error:  # names that are no text are a ValueError
         raise ToolchainError(
             f"{path} must be a linked ELF file: {error}; build the firmware again."
         ) from error
@@ -148,6 +149,8 @@ def _symbols(file: ELFFile) -> list[Symbol]:
             size=symbol["st_size"],
             kind=symbol["st_info"]["type"],
         )
-        for symbol in (table.iter_symbols() if table else ())  # a stripped file has none
+        for symbol in (
+            table.iter_symbols() if isinstance(table, SymbolTableSection) else ()
+        )  # stripped: none
         if symbol.name and symbol["st_info"]["type"] in {"STT_FUNC", "STT_OBJECT", "STT_NOTYPE"}
     ]

@@ -97,7 +97,7 @@ def _job(image: Image, target: Target) -> dict[str, Any]:
     """Return the memory map and the addresses that the simulated core needs."""
     invoke = image.symbol("model_invoke")
     loaded = [segment for segment in image.segments if segment.file_bytes]  # .bss takes no flash
-    flash_end = max(segment.load_address + segment.file_bytes for segment in loaded)
+    flash_end = max((one.load_address + one.file_bytes for one in loaded), default=target.flash_origin)
     static_end = image.symbol("model_static_end").address
     flash_bytes = flash_end - target.flash_origin
     ram_bytes = roomy(target, flash_bytes, static_end - target.ram_origin).ram_bytes
