@@ -18,6 +18,7 @@ from tinypareto.mcu.graph import (
     Graph,
     Lookup,
     MaxPool,
+    Move,
     Mul,
     Pad,
     Relu,
@@ -95,6 +96,13 @@ class _Builder:
         """Give the output a scale with which the operator can be compiled, mostly one that shows much."""
         first = self._tensor(operator.output, shape)
         fair = self.rng.random() < 0.85
+        kept = [] if not isinstance(operator, Move) else [
+            self.tensors[name]
+            for name, table in zip(operator.inputs, operator.tables or (None,) * len(operator.inputs), strict=True)
+            if table is None
+        ]  # fmt: skip
+        if kept:  # what is not rescaled has the output's scale
+            first, fair = replace(first, scale=kept[0].scale, zero_point=kept[0].zero_point), False
         tried = {}
         for factor in (1, 30, 1e-3, 1e3, 1e-1, 1e5, 1e7, 1e10):
             output = replace(first, scale=first.scale * factor)
@@ -253,7 +261,9 @@ class _Builder:
     def _pad(self, source, name):
         before, behind = ([self._int(0, 4) if self.rng.random() < 0.5 else 0 for _ in range(3)] for _ in "ab")
         shape = [sum(sizes) for sizes in zip(before, self.tensors[source].shape, behind, strict=True)]
-        value = self._int(*EVERY_VALUE)
+        value = int(self.rng.choice([self._int(*EVERY_VALUE), self.tensors[source].zero_point, -128]))
+        if self.rng.random() < 0.5:
+            before[2], shape[2] = 0, self.tensors[source].shape[2]
         made = Pad(**self._base(name, source), before=tuple(before), value=value, tables=self._tables(1))
         return made, shape
 

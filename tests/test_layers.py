@@ -64,6 +64,8 @@ LAYERS = [
     "mcu.means",
     "mcu.reference",
     "mcu.passes.drop_dead",
+    "mcu.passes.fold_pads",
+    "mcu.passes.fold_transposes",
     "mcu.passes.fuse_relu",
     "mcu.passes.fuse_lookup",
     "mcu.passes.fuse_add",

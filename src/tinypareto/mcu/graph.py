@@ -71,7 +71,10 @@ class Convolution(Operator):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense(Operator):
-    """Matrix product with the input flattened in HWC order; ``weight`` is cout x (H * W * C)."""
+    """Matrix product with the input flattened in HWC order; ``weight`` is cout x (H * W * C).
+
+    The outputs fill their tensor in HWC order, whatever its shape.
+    """
 
     weight: Int8Array = field(repr=False)
     bias: Int32Array = field(repr=False)

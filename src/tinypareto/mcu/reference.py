@@ -122,7 +122,8 @@ def _run(graph: Graph, operator: Operator, sources: list[Int64Array]) -> Int8Arr
         multiplier, shift = (factors[counts - 1] for factors in mean_requantization(graph, operator))
     else:
         multiplier, shift = requantization(graph, operator)
-    return requantize(acc, multiplier, shift, output.zero_point, *operator.clamp)
+    result = requantize(acc, multiplier, shift, output.zero_point, *operator.clamp)
+    return result.reshape(len(x), *output.shape)  # a dense layer may write any shape
 
 
 def _centred(graph: Graph, operator: Operator, sources: list[Int64Array]) -> list[Int64Array]:
