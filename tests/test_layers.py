@@ -89,6 +89,8 @@ LAYERS = [
     "mcu.emit.project",
     "mcu.cycles",
     "mcu.elf",
+    "mcu.compiler_call",
+    "mcu.objects",
     "mcu.toolchain",
     "mcu.simulated_core",
     "mcu.simulator",

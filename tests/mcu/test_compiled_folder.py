@@ -97,12 +97,14 @@ def test_project_is_byte_identical_from_run_to_run(model):
     assert read_program(model, core).files == read_program(model, core).files
 
 
-@pytest.mark.parametrize("compiler", [ZIG, GCC], ids=["zig", "gcc"])
-def test_project_builds_by_itself_to_the_same_program(model, compiler, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "compiler"), [("cortex-m0plus", ZIG), ("cortex-m4", ZIG), ("cortex-m0plus", GCC)]
+)
+def test_project_builds_by_itself_to_the_same_program(model, name, compiler, tmp_path):
     for tool, remedy in (("make", "install make"), (compiler.command[0], compiler.remedy)):
         if shutil.which(tool) is None:
             pytest.skip(f"needs {tool}: {remedy}")
-    compile_to_folder(model, "cortex-m0plus", tmp_path, toolchain=compiler.name)
+    compile_to_folder(model, name, tmp_path, toolchain=compiler.name)
     project = tmp_path / "firmware"
     command = ["make", "TOOLCHAIN=" + compiler.name, f"CC={' '.join(compiler.command)}"]
     subprocess.run(command, cwd=project, check=True, capture_output=True)

@@ -5,6 +5,7 @@ import pytest
 from small_graphs import small_resnet
 
 from tinypareto.errors import ShapeError, ToolchainError
+from tinypareto.mcu import toolchain
 from tinypareto.mcu.compilers import GCC, ZIG
 from tinypareto.mcu.emit.project import c_sources
 from tinypareto.mcu.firmware import host_model, write_files, write_program
@@ -37,6 +38,15 @@ def test_missing_compiler_says_what_to_install(tmp_path):
         missing = replace(compiler, command=(str(tmp_path / "no-such-compiler"),))
         with pytest.raises(ToolchainError, match=remedy):
             compile_c(tmp_path, [], [], "model.so", missing)
+
+
+def test_core_that_lacks_no_arithmetic_is_linked_without_the_compilers_library(
+    network, tmp_path, monkeypatch
+):
+    program, _ = network
+    write_files(program.files, tmp_path)
+    monkeypatch.setattr(toolchain, "compile_c", None)
+    assert build_elf(tmp_path, c_sources(program.files), M4).is_file()
 
 
 def test_program_larger_than_its_region_does_not_link(network, tmp_path):

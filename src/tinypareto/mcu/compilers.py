@@ -1,7 +1,9 @@
 """C compilers for Cortex-M and the flags with which they build firmware; generated Makefiles repeat them."""
 
-import sys
+import os
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 from tinypareto.errors import ConfigError
 from tinypareto.mcu.cores import Core
@@ -51,9 +53,17 @@ class Compiler:
         return (*LINK_FLAGS, *self.link_only_flags)
 
 
+def _zig() -> str:
+    """Return the path of the program in the package ziglang, which starts twice as fast without Python."""
+    package = find_spec("ziglang")
+    folder = Path(package.origin).parent if package and package.origin else Path("ziglang-is-not-installed")
+    return str(folder / ("zig.exe" if os.name == "nt" else "zig"))
+
+
+ZIG_LINKER = (_zig(), "ld.lld")
 ZIG = Compiler(
     name="zig",
-    command=(sys.executable, "-m", "ziglang", "cc"),
+    command=(_zig(), "cc"),
     make_command="python3 -m ziglang cc",
     target_flags=("-target", "thumb-freestanding-eabi"),
     # Zig turns sanitizers on for unoptimised code, and they would call a runtime.

@@ -1,26 +1,25 @@
-"""C project -> ELF for the target, or shared library for this machine.
-
-Zig, the compiler from pip, caches what it has compiled by content, so a kernel is compiled once per machine.
-"""
+"""C project -> ELF for the target, or shared library for this machine."""
 
 import ctypes
-import os
-import subprocess
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from tinypareto.errors import ShapeError, ToolchainError
-from tinypareto.mcu.compilers import ZIG, Compiler
+from tinypareto.mcu.compiler_call import compile_c, link_with_lld
+from tinypareto.mcu.compilers import ENTRY, ZIG, Compiler
 from tinypareto.mcu.graph import Int8Array
+from tinypareto.mcu.objects import compile_objects
 from tinypareto.mcu.targets import Target
 
 Span: TypeAlias = tuple[int, int]  # offset and size, in bytes
 
 # Sanitizers off: zig turns some on for unoptimised code, and they would call a runtime.
-HOST_FLAGS = ("-std=gnu99", "-O3", "-g0", "-fPIC", "-shared", "-fno-sanitize=all")
+HOST_FLAGS = ("-std=gnu99", "-O3", "-g0", "-fPIC", "-fno-sanitize=all")
 
 
 def build_elf(
@@ -42,8 +41,12 @@ def build_elf(
     Raises:
         ToolchainError: If the compiler is missing or refuses, for instance since a region overflows.
     """
-    flags = (*compiler.compile_flags(target.core), *compiler.link_flags, "-T", linker_script)
-    return compile_c(folder, [*sources, *compiler.libraries], flags, "firmware.elf", compiler)
+    compiling, output = compiler.compile_flags(target.core), "firmware.elf"
+    linking = (*compiler.link_flags, "-T", linker_script)
+    if compiler is not ZIG:
+        return compile_c(folder, [*sources, *compiler.libraries], (*compiling, *linking), output, compiler)
+    plain = ("--gc-sections", "-e", ENTRY, "-T", linker_script)
+    return _build(folder, sources, compiling, linking, plain, output)
 
 
 def build_host_library(folder: Path, sources: Sequence[str]) -> Path:
@@ -52,33 +55,23 @@ def build_host_library(folder: Path, sources: Sequence[str]) -> Path:
     Raises:
         ToolchainError: If the compiler is missing or refuses.
     """
-    return compile_c(folder, sources, HOST_FLAGS, output="model.so")
+    return _build(folder, sources, HOST_FLAGS, ("-shared",), ("-shared",), "model.so")
 
 
-def compile_c(
-    folder: Path, sources: Sequence[str], flags: Sequence[str], output: str, compiler: Compiler = ZIG
+def _build(
+    folder: Path,
+    sources: Sequence[str],
+    compiling: Sequence[str],
+    linking: Sequence[str],
+    plain_linking: Sequence[str],
+    output: str,
 ) -> Path:
-    """Run the compiler in ``folder`` and return the path of what it wrote.
-
-    Raises:
-        ToolchainError: If the compiler is missing or refuses; the message ends in its first error.
-    """
-    command = [*compiler.command, *flags, *sources, "-o", output]
-    try:
-        # The arguments are our own paths and flags.
-        done = subprocess.run(
-            command, cwd=folder, env=_environment(), capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise ToolchainError(
-            f"The C compiler must start, but {command[0]} failed: {error}; {compiler.remedy}."
-        ) from error
-    if done.returncode:
-        raise ToolchainError(
-            f"{output} must compile in {folder}, but the compiler said: {_first_error(done.stderr)}; "
-            f"if the disk is not full, {compiler.remedy}."
-        )
-    return folder / output
+    """Compile with zig and link: by the linker alone if that will do, else with the compiler's library."""
+    with tempfile.TemporaryDirectory() as scratch:
+        objects = compile_objects(folder, sources, compiling, Path(scratch))
+        with suppress(ToolchainError):
+            return link_with_lld(folder, objects, plain_linking, output)
+        return compile_c(folder, [*map(str, objects)], (*compiling, *linking), output)
 
 
 class HostModel:
@@ -139,16 +132,3 @@ def check_inputs(inputs: Int8Array, shape: tuple[int, ...]) -> None:
             f"Inputs must be int8 of shape n x {' x '.join(map(str, shape))}, got {inputs.dtype} of shape "
             f"{inputs.shape}; pass what quantize_input returns."
         )
-
-
-def _environment() -> dict[str, str]:
-    """Return this process's environment with the compiler's caches in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    cache = str(Path(base) / "tinypareto" / "zig")
-    return {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache} | dict(os.environ)
-
-
-def _first_error(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "error:" in line or "undefined reference" in line]
-    return (errors or lines or ["nothing"])[0]

@@ -36,7 +36,9 @@ def in_c(tmp_path_factory):
     folder = tmp_path_factory.mktemp("probe")
     (folder / "probe.c").write_text(PROBE)
     include = f"-I{resources.files('tinypareto.mcu.kernels')}"
-    library = ctypes.CDLL(str(compile_c(folder, ["probe.c"], [*HOST_FLAGS, include], output="probe.so")))
+    library = ctypes.CDLL(
+        str(compile_c(folder, ["probe.c"], [*HOST_FLAGS, "-shared", include], output="probe.so"))
+    )
 
     def run(acc, multiplier, shift, zero_point, low, high):
         shift = np.ascontiguousarray(shift, dtype=np.int8)
