@@ -4,9 +4,13 @@
 #include "requantize.h"
 #include "tinypareto.h"
 
-/* One value of four channels as int16 in the order in which two instructions unpack them: 0 and 2, 1 and 3. */
+/* One value of four channels as int16. */
 typedef struct {
-    uint32_t even, odd;
+#if defined(__ARM_FEATURE_DSP)
+    uint32_t even, odd; /* 0 and 2, 1 and 3, as two instructions unpack them */
+#else
+    int16_t channels[4];
+#endif
 } four;
 
 /* Factors of four channels, and where a run of output pixels lies. The offsets are written out in multiply_pairs. */
@@ -40,12 +44,12 @@ static inline four *unpack(four *to, const int8_t *from)
     return to;
 }
 
-static inline void multiply_four(int32_t acc[4], four x, four w)
+static inline void multiply_four(int32_t acc[4], const four *x, const four *w)
 {
-    acc[0] = __smlabb((int16x2_t)x.even, (int16x2_t)w.even, acc[0]);
-    acc[1] = __smlabb((int16x2_t)x.odd, (int16x2_t)w.odd, acc[1]);
-    acc[2] = __smlatt((int16x2_t)x.even, (int16x2_t)w.even, acc[2]);
-    acc[3] = __smlatt((int16x2_t)x.odd, (int16x2_t)w.odd, acc[3]);
+    acc[0] = __smlabb((int16x2_t)x->even, (int16x2_t)w->even, acc[0]);
+    acc[1] = __smlabb((int16x2_t)x->odd, (int16x2_t)w->odd, acc[1]);
+    acc[2] = __smlatt((int16x2_t)x->even, (int16x2_t)w->even, acc[2]);
+    acc[3] = __smlatt((int16x2_t)x->odd, (int16x2_t)w->odd, acc[3]);
 }
 
 static inline void store_four(const run *job, const int32_t acc[4])
@@ -154,14 +158,9 @@ static int run_in_pairs(const tp_window *window, run *job, int32_t pixels)
     return 1;
 }
 #else
-static inline uint32_t halves(int8_t low, int8_t high)
-{
-    return (uint16_t)low | (uint32_t)(uint16_t)high << 16;
-}
-
 static inline four load_four(const int8_t *from)
 {
-    four unpacked = {halves(from[0], from[2]), halves(from[1], from[3])};
+    four unpacked = {{from[0], from[1], from[2], from[3]}};
     return unpacked;
 }
 
@@ -171,21 +170,27 @@ static inline four *unpack(four *to, const int8_t *from)
     return to + 1;
 }
 
-static inline void multiply_four(int32_t acc[4], four x, four w)
+static inline void multiply_four(int32_t acc[4], const four *x, const four *w)
 {
-    acc[0] += (int16_t)x.even * (int16_t)w.even;
-    acc[1] += (int16_t)x.odd * (int16_t)w.odd;
-    acc[2] += (int16_t)(x.even >> 16) * (int16_t)(w.even >> 16);
-    acc[3] += (int16_t)(x.odd >> 16) * (int16_t)(w.odd >> 16);
+    acc[0] += x->channels[0] * w->channels[0];
+    acc[1] += x->channels[1] * w->channels[1];
+    acc[2] += x->channels[2] * w->channels[2];
+    acc[3] += x->channels[3] * w->channels[3];
+}
+
+static inline void store_one(const run *job, int32_t acc, uint32_t channel)
+{
+    int32_t shifted = acc * (1 << job->factors[channel][1]);
+    int32_t value = tp_rescale(shifted, job->factors[channel][0], job->zero_point);
+    job->output[channel] = (int8_t)tp_clamp(value, (int8_t)job->low, (int8_t)job->high);
 }
 
 static inline void store_four(const run *job, const int32_t acc[4])
 {
-    for (uint32_t i = 0; i < 4; i++) {
-        int32_t shifted = acc[i] * (1 << job->factors[i][1]);
-        int32_t value = tp_rescale(shifted, job->factors[i][0], job->zero_point);
-        job->output[i] = (int8_t)tp_clamp(value, (int8_t)job->low, (int8_t)job->high);
-    }
+    store_one(job, acc[0], 0);
+    store_one(job, acc[1], 1);
+    store_one(job, acc[2], 2);
+    store_one(job, acc[3], 3);
 }
 
 static int run_in_pairs(const tp_window *window, run *job, int32_t pixels)
@@ -206,7 +211,7 @@ static void run_pixels(const tp_window *window, run *job, int32_t pixels)
         for (const four *end = job->weights_end; weight != end; x += next_row) {
             const four *row_end = weight + width;
             for (; weight != row_end; weight++, x += step) {
-                multiply_four(acc, *x, *weight);
+                multiply_four(acc, x, weight);
             }
         }
         store_four(job, acc);

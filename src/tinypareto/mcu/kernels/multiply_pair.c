@@ -127,25 +127,37 @@ static void multiply_pairs(const tp_channels *channels, tp_range range, const in
     multiply_tiles(weights, &job);
 }
 #else
+/* Sums of two pixels x two channels. */
+typedef struct {
+    int32_t x0w0, x0w1, x1w0, x1w1;
+} tile;
+
+/* Value `i` of both pixels times that of both channels. */
+static inline tile multiply_values(tile acc, const int8_t *x, const int8_t *w, uint32_t i)
+{
+    int32_t x0 = x[i], x1 = x[i + 4], w0 = w[i], w1 = w[i + 4];
+    tile sum = {acc.x0w0 + x0 * w0, acc.x0w1 + x0 * w1, acc.x1w0 + x1 * w0, acc.x1w1 + x1 * w1};
+    return sum;
+}
+
 /* The channels in pairs; `weights_end` is where theirs end. */
 static void multiply_pairs(const tp_channels *channels, tp_range range, const int8_t *weights,
                            const int8_t *weights_end, const int8_t *patches, int8_t *const outputs[2])
 {
+    const tp_scale *scale = &channels->scale;
     for (uint32_t channel = range.first; weights != weights_end; channel += 2) {
         const int32_t *bias = channels->biases + channel;
-        int32_t acc[2][2] = {{bias[0], bias[1]}, {bias[0], bias[1]}}; /* pixels x channels */
+        tile acc = {bias[0], bias[1], bias[0], bias[1]};
         for (const int8_t *x = patches; x != patches + 2 * range.depth; x += 8, weights += 8) {
-            for (uint32_t i = 0; i < 4; i++) {
-                acc[0][0] += x[i] * weights[i];
-                acc[0][1] += x[i] * weights[i + 4];
-                acc[1][0] += x[i + 4] * weights[i];
-                acc[1][1] += x[i + 4] * weights[i + 4];
-            }
+            acc = multiply_values(acc, x, weights, 0);
+            acc = multiply_values(acc, x, weights, 1);
+            acc = multiply_values(acc, x, weights, 2);
+            acc = multiply_values(acc, x, weights, 3);
         }
-        for (uint32_t pixel = 2; pixel-- > 0;) {
-            outputs[pixel][channel] = tp_requantize(acc[pixel][0], &channels->scale, channel);
-            outputs[pixel][channel + 1] = tp_requantize(acc[pixel][1], &channels->scale, channel + 1);
-        }
+        outputs[1][channel] = tp_requantize(acc.x1w0, scale, channel);
+        outputs[1][channel + 1] = tp_requantize(acc.x1w1, scale, channel + 1);
+        outputs[0][channel] = tp_requantize(acc.x0w0, scale, channel);
+        outputs[0][channel + 1] = tp_requantize(acc.x0w1, scale, channel + 1);
     }
 }
 #endif
