@@ -182,7 +182,7 @@ def plot() -> None:
     wide.set(xlabel="channels", ylabel="instructions per multiply-accumulate", xscale="log", ylim=(0, None))
     wide.set_xticks(CHANNELS, map(str, CHANNELS))
     wide.legend()
-    deep.set(xlabel="residual blocks per stage", ylim=(0, None))
+    deep.set(xlabel="residual blocks per stage", ylim=(0, 2))
     figure.savefig(PICTURE, dpi=70)
 
 
