@@ -6,7 +6,9 @@ import pytest
 from mutated_onnx import mutated, read_within, valid_files
 from onnx import TensorProto, helper
 from small_onnx import edited, int8_weight, normal, written_by_hand
+from typer.testing import CliRunner
 
+from tinypareto.cli import app
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.compiled_folder import compile_model
 from tinypareto.mcu.firmware import read_program
@@ -47,7 +49,27 @@ def refuses(path, said, folder):
     with pytest.raises(UnsupportedModelError, match=said) as caught:
         compile_model(path, "cortex-m4", folder / "out")
     assert "\n" not in str(caught.value)
+    outcome = CliRunner().invoke(app, ["compile", str(path), "--out", str(folder / "out"), "--json"])
+    assert outcome.exit_code == 1
+    assert outcome.stdout == ""
+    assert len(outcome.stderr.strip().splitlines()) == 1
     assert not (folder / "out").exists()
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    path = relu(tmp_path)
+    path.write_bytes(path.read_bytes()[:-60])
+    refuses(path, "pass an undamaged int8", tmp_path)
+
+
+def test_an_operator_that_nobody_knows_is_refused(tmp_path):
+    path = written_by_hand(tmp_path, [helper.make_node("Sin", ["x_r"], ["h"], name="wave")])
+    refuses(path, r"Node 'wave' \(Sin\) cannot be compiled: supported operators are", tmp_path)
+
+
+def test_an_axis_that_is_dynamic_besides_the_batch_is_refused(tmp_path):
+    path = written_by_hand(tmp_path, [helper.make_node("Relu", ["x_r"], ["h"])], dims=(3, "length"))
+    refuses(path, "must be float32 of a fixed shape.*only the batch axis dynamic", tmp_path)
 
 
 def test_a_cycle_is_refused(tmp_path):

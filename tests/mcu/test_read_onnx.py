@@ -23,7 +23,21 @@ from torch import nn
 from torch.nn import functional as F
 
 from tinypareto.errors import UnsupportedModelError
-from tinypareto.mcu.graph import AveragePool, Convolution, ConvolutionAdd, Dense, Lookup, MaxPool, Mul, Relu
+from tinypareto.mcu.graph import (
+    AveragePool,
+    Concat,
+    Convolution,
+    ConvolutionAdd,
+    Dense,
+    Lookup,
+    MaxPool,
+    Mul,
+    Relu,
+    Resize,
+    Slice,
+    Softmax,
+    Transpose,
+)
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.reference import run_reference, run_reference_tensors
@@ -116,12 +130,32 @@ class Flattened(nn.Module):
         return self.second(F.relu(self.first(x.view(x.shape[0], -1))))
 
 
+class Branched(nn.Module):
+    """Everything that moves values: split, pad, concatenation, resize, slice, permutation; and a softmax."""
+
+    dims = (3, 10, 8)
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 1, 1)
+        self.left, self.right = nn.Conv2d(4, 4, 3), nn.Conv2d(4, 6, 1)
+        self.up, self.head = nn.Conv2d(10, 6, 3, 1, 1), nn.Linear(6 * 6 * 4, 5)
+
+    def forward(self, x):
+        left, right = F.relu(self.stem(x)).chunk(2, dim=1)
+        x = torch.cat([self.left(F.pad(left, (1, 1, 1, 1))), F.relu(self.right(right))], 1)
+        x = F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+        x = F.interpolate(x, scale_factor=2, mode="nearest")[:, :, 1:7, ::2]
+        x = F.relu(self.up(x)).permute(0, 2, 3, 1)
+        return torch.softmax(self.head(x.flatten(1)), -1)
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """Export each network once; the files lie by class."""
     folder = tmp_path_factory.mktemp("float")
     files = {}
-    for make in (ResNet, Separable, Gated, Flattened):
+    for make in (ResNet, Separable, Gated, Flattened, Branched):
         torch.manual_seed(0)
         files[make] = folder / f"{make.__name__}.onnx"
         export_onnx(make(), torch.from_numpy(normal(1, *make.dims)), files[make])
@@ -144,6 +178,18 @@ def test_a_whole_network_is_at_most_two_steps_from_onnxruntime(exported, tmp_pat
     assert steps_apart(path, x).max() <= 2
     assert (steps_apart(path, x) > 0).mean() < 0.02
     assert steps_apart(path, x, optimize(read_onnx(path))).max() <= 2
+
+
+@pytest.mark.parametrize("config", [PER_CHANNEL, PER_TENSOR, SYMMETRIC])
+def test_a_network_that_moves_values_is_at_most_two_steps_from_onnxruntime(exported, tmp_path, config):
+    path = quantized(exported, Branched, tmp_path, config)
+    kinds = {type(operator) for operator in read_onnx(path).operators}
+    assert {Concat, Resize, Slice, Softmax, Transpose} <= kinds
+    short = optimize(read_onnx(path))
+    assert Transpose not in {type(operator) for operator in short.operators}, (
+        "the dense layer takes its order"
+    )
+    assert steps_apart(path, normal(100, *Branched.dims, seed=2), short).max() <= 2
 
 
 @pytest.mark.parametrize("make", [ResNet, Separable, Flattened])
