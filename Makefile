@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 
-.PHONY: install demo check test mutants soak clean
+.PHONY: install demo check test mutants bench soak clean
 
 install: $(STAMP)
 
@@ -33,6 +33,11 @@ test: check  ## everything that must hold, in under 15 minutes on 2 cores
 
 mutants: $(STAMP)  ## plants each committed bug in a copy and fails unless the tests notice every one
 	$(BIN)/python tools/mutants.py
+
+BENCHMARKS := bumps search ablation suggestion mcu networks
+
+bench: $(STAMP)  ## completes every file of results, in many hours; it may be stopped at any time and goes on
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/bench_$$name.py; done
 
 soak: $(STAMP)  ## 500 random graphs under sanitizers, then 10 minutes of damaged ONNX files
 	$(BIN)/python tools/soak.py
