@@ -1,7 +1,7 @@
 """What does each part of the default preset contribute?
 
-    python benchmarks/bench_ablation.py                completes benchmarks/results/ablation.csv (hours) and optimisers.csv
-    python benchmarks/bench_ablation.py --optimisers   completes benchmarks/results/optimisers.csv alone (minutes)
+    python benchmarks/bench_ablation.py                completes results/ablation.csv (hours) and optimisers.csv
+    python benchmarks/bench_ablation.py --optimisers   completes results/optimisers.csv alone (minutes)
     python benchmarks/bench_ablation.py --table        what docs/benchmarks.md shows of both
 
 The first switches one part off at a time and runs the protocol of bench_search.py. The second asks who finds the
