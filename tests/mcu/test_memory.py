@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 
 from tinypareto.errors import ConfigError
-from tinypareto.mcu.graph import Add, ConvolutionAdd, Graph, Lookup, MaxPool, Mul, Relu, Sub, Tensor, Window
+from tinypareto.mcu.graph import (
+    Add,
+    ConvolutionAdd,
+    Graph,
+    Lookup,
+    MaxPool,
+    Mul,
+    Relu,
+    Softmax,
+    Sub,
+    Tensor,
+    Transpose,
+    Window,
+)
 from tinypareto.mcu.memory import plan_arena, tensor_lifetimes
 
 SEEDS = range(60)
@@ -167,6 +180,17 @@ def test_a_lookup_overwrites_its_input_unless_it_is_read_again():
     plan = plan_arena(graph)
     assert plan.offsets["b"] != plan.offsets["a"]
     assert plan_arena(network([lookup("x", "y")], x=16, y=16)).size == 16
+
+
+def test_a_softmax_and_a_transposition_that_moves_nothing_overwrite_their_input():
+    softmax = Softmax(name="to_y", inputs=("a",), output="y")
+    assert plan_arena(network([layer("x", "a"), softmax], x=4, a=40, y=40)).size == 44
+
+    def transposed(view, axes):
+        return Transpose(name="to_y", inputs=("a",), output="y", view=view, axes=axes)
+
+    for operator, size in ((transposed((1, 8, 5), (1, 0, 2)), 44), (transposed((1, 8, 5), (0, 2, 1)), 80)):
+        assert plan_arena(network([layer("x", "a"), operator], x=4, a=40, y=40)).size == size
 
 
 @pytest.mark.parametrize("kind", [Mul, Sub])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from onnx import helper
-from small_onnx import int8_weight, normal, qdq, steps_apart, written_by_hand
+from small_onnx import float_file, int8_weight, normal, qdq, quantized_file, steps_apart, written_by_hand
 
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.graph import Add, Lookup, Mul, Sub
@@ -102,6 +102,44 @@ def test_a_value_times_its_own_function_that_is_not_rounded_between_is_one_table
     (operator,) = read_onnx(path).operators
     assert isinstance(operator, Lookup)
     assert steps_apart(path, samples((256,))).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [(kind, inputs) for kind in ("Add", "Sub", "Mul") for inputs in (["x_r", "c"], ["c", "x_r"])]
+    + [("Div", ["x_r", "c"])],
+)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_arithmetic_with_one_number_is_a_table(tmp_path, kind, inputs, shape):
+    constants = {"c": np.full(shape, 0.7, np.float32)}
+    path = written_by_hand(
+        tmp_path, [helper.make_node(kind, inputs, ["h"])], constants, dims=(256,), output=("h", 0.03, -9)
+    )
+    (operator,) = read_onnx(path).operators
+    assert isinstance(operator, Lookup)
+    assert steps_apart(path, samples((256,))).max() <= 1
+
+
+def test_a_number_that_onnxruntime_quantised_is_read(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Mul", ["a", "half"], ["b"]),
+        helper.make_node("Add", ["b", "third"], ["y"]),
+    ]
+    constants = {"w": normal(6, 9), "half": np.float32(0.5), "third": np.array([0.3], np.float32)}
+    path = float_file(tmp_path / "net.onnx", nodes, constants, (6,))
+    path = quantized_file(path, normal(64, 6))
+    assert steps_apart(path, normal(64, 6, seed=1)).max() <= 2
+
+
+def test_a_division_by_zero_or_by_a_value_is_refused(tmp_path):
+    for folder, inputs, said in (
+        ("zero", ["c", "x_r"], "must be finite"),
+        ("value", ["x_r", "x_r"], "must divide by one number"),
+    ):
+        (tmp_path / folder).mkdir()
+        node = helper.make_node("Div", inputs, ["h"], name="division")
+        refuses(written_by_hand(tmp_path / folder, [node], {"c": np.float32(2)}), said)
 
 
 def refuses(path, pattern):

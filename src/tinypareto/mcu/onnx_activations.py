@@ -29,13 +29,13 @@ def bounded_levels(draft: Draft) -> FloatArray | None:
     return None if draft.levels is None else np.clip(draft.levels, draft.low, draft.high)
 
 
-def _lookup(node: Node, function: RealFunction) -> Draft:
+def lookup(node: Node, function: RealFunction, index: int = 0) -> Draft:
     """Draft a table of ``function``; behind another table that is not rounded yet, one table of both."""
-    value = node.input(0)
+    value = node.input(index)
     if isinstance(value, Draft) and (levels := bounded_levels(value)) is not None:
         draft = replace(value, low=-math.inf, high=math.inf)
     else:
-        source = node.activation(0)
+        source = node.activation(index)
         levels, draft = input_levels(source.tensor), _unfinished_lookup(node, source)
     with np.errstate(all="ignore"):  # what is not finite is refused below
         results = function(levels)
@@ -84,24 +84,24 @@ def _clamped(node: Node, low: float, high: float) -> Draft:
 
 def _leaky_relu(node: Node) -> Draft:
     slope = float(node.attributes.get("alpha", 0.01))
-    return _lookup(node, lambda x: np.where(x < 0, slope * x, x))
+    return lookup(node, lambda x: np.where(x < 0, slope * x, x))
 
 
 def _hard_sigmoid(node: Node) -> Draft:
     slope, offset = float(node.attributes.get("alpha", 0.2)), float(node.attributes.get("beta", 0.5))
-    return _lookup(node, lambda x: np.clip(slope * x + offset, 0.0, 1.0))
+    return lookup(node, lambda x: np.clip(slope * x + offset, 0.0, 1.0))
 
 
 def _hard_swish(node: Node) -> Draft:
-    return _lookup(node, lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0))
+    return lookup(node, lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0))
 
 
 def _sigmoid(node: Node) -> Draft:
-    return _lookup(node, lambda x: np.exp(-np.logaddexp(0.0, -x)))  # exp(-x) alone overflows
+    return lookup(node, lambda x: np.exp(-np.logaddexp(0.0, -x)))  # exp(-x) alone overflows
 
 
 def _tanh(node: Node) -> Draft:
-    return _lookup(node, np.tanh)
+    return lookup(node, np.tanh)
 
 
 ACTIVATIONS: dict[str, Callable[[Node], Draft]] = {

@@ -3,10 +3,16 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from tinypareto.mcu.graph import Add, Dense, FloatArray, Mul, Sub
-from tinypareto.mcu.onnx_activations import bounded_levels, input_levels
+from tinypareto.mcu.onnx_activations import bounded_levels, input_levels, lookup
 from tinypareto.mcu.onnx_values import Activation, Draft, Node, Value, hwc_shape
+
+Operation: TypeAlias = Callable[..., Any]  # of real values x and one number c
 
 
 def _add(node: Node) -> Draft:
@@ -14,7 +20,7 @@ def _add(node: Node) -> Draft:
         product = node.input(index)
         if isinstance(product, Draft) and product.product_scale is not None:
             return _add_bias(node, product, product.product_scale, 1 - index)
-    return _sum(node, Add)
+    return _with_number(node, lambda x, c: x + c, lambda x, c: c + x) or _sum(node, Add)
 
 
 def _add_bias(node: Node, product: Draft, scale: FloatArray, bias_index: int) -> Draft:
@@ -25,7 +31,35 @@ def _add_bias(node: Node, product: Draft, scale: FloatArray, bias_index: int) ->
 
 
 def _sub(node: Node) -> Draft:
-    return _sum(node, Sub)
+    return _with_number(node, lambda x, c: x - c, lambda x, c: c - x) or _sum(node, Sub)
+
+
+def _div(node: Node) -> Draft:
+    draft = _with_number(node, lambda x, c: x / c, lambda x, c: c / x)
+    if draft is None:
+        node.refuse("it must divide by one number or divide one; multiply by the inverse instead.")
+    return draft
+
+
+def _with_number(node: Node, second: Operation, first: Operation) -> Draft | None:
+    """Return arithmetic with one constant number as a table, None if no input is one.
+
+    Args:
+        node: With two inputs.
+        second: The operation on the value and the number c if the number is the second input.
+        first: The same if it is the first.
+    """
+    for index, operation in ((1, second), (0, first)):
+        other, number = node.input(1 - index), node.input(index)
+        if (
+            not isinstance(number, np.ndarray)
+            or number.size != 1
+            or not isinstance(other, Activation | Draft)
+        ):
+            continue
+        if number.ndim <= len(other.dims) + 1 and not (isinstance(other, Draft) and other.levels is None):
+            return lookup(node, partial(operation, c=node.number(index)), 1 - index)
+    return None
 
 
 def _sum(node: Node, make: type[Add | Sub]) -> Draft:
@@ -41,6 +75,9 @@ def _mul(node: Node) -> Draft:
         gated = _gated(node.input(index), node.input(1 - index))
         if gated is not None:
             return gated
+    scaled = _with_number(node, lambda x, c: x * c, lambda x, c: c * x)
+    if scaled is not None:
+        return scaled
     first, second = node.activation(0), node.activation(1)
     equal = _equal_shapes(first, second)
     if not equal and _scales_channels(second, first):
@@ -79,4 +116,4 @@ def _scales_channels(image: Activation, factors: Activation) -> bool:
     )
 
 
-ARITHMETIC: dict[str, Callable[[Node], Draft]] = {"Add": _add, "Mul": _mul, "Sub": _sub}
+ARITHMETIC: dict[str, Callable[[Node], Draft]] = {"Add": _add, "Div": _div, "Mul": _mul, "Sub": _sub}

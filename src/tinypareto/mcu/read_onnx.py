@@ -389,9 +389,8 @@ def _dequantize(node: Node) -> Value:
 
 
 def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Constant:
-    if values.ndim == 0 and values.dtype == np.int8:  # no weight but a number, such as the value of a Pad
-        zero_point = node.array(2) if node.input(2) is not None else np.int8(0)
-        return np.asarray((values.astype(np.int32) - zero_point) * node.array(1), np.float32)
+    if values.ndim <= 1 and values.size == 1 and values.dtype in {np.dtype(np.int8), np.dtype(np.uint8)}:
+        return _real_number(node, values)  # no weight: the value of a Pad, a factor
     if values.dtype not in {np.dtype(np.int8), np.dtype(np.int32)}:
         node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
     if node.input(2) is not None and node.array(2).any():
@@ -400,3 +399,11 @@ def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Con
     if not (np.isfinite(scale) & (scale > 0)).all():
         node.refuse("weight scales must be finite and above 0; calibrate the model again.")
     return QuantizedConstant(values=values, scale=scale, axis=int(node.attributes.get("axis", 1)))
+
+
+def _real_number(node: Node, values: Constant) -> Constant:
+    scale, zero_point = node.array(1), node.array(2) if node.input(2) is not None else np.zeros((), np.int8)
+    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all():
+        node.refuse("a number must have one finite scale and one zero point; calibrate the model again.")
+    real = (values.astype(np.int32) - zero_point.reshape(()).astype(np.int32)) * scale.reshape(())
+    return np.asarray(real, np.float32)
