@@ -235,6 +235,8 @@ GRAPHS = {
     "depthwise stride": convolution(6, 6, (1, 21), Window(kernel=(1, 5), stride=(1, 2), padding=(0, 2) * 2), groups=6),
     "dense": dense(37, 11),
     "dense one output": dense(64, 1),
+    "dense of many weights": dense(129, 66),
+    "dense of many weights, one more": dense(1024, 9),
     "max pool": pool(MaxPool, (7, 7), 5, Window(kernel=(3, 3), stride=(2, 2), padding=SAME)),
     "average pool": pool(AveragePool, (6, 6), 3, Window(kernel=(2, 2), stride=(2, 2))),
     "padded average": pool(AveragePool, (6, 6), 3, Window(kernel=(3, 3), padding=SAME), count_padding=True),

@@ -2,7 +2,7 @@
 #include "multiply.h"
 #include "requantize.h"
 
-void tp_run_dense(const tp_dense *operator)
+void tp_multiply_dense(const tp_dense *operator)
 {
     const tp_channels *channels = &operator->channels;
     const int8_t *weights = channels->weights;
@@ -20,4 +20,9 @@ void tp_run_dense(const tp_dense *operator)
         }
         operator->output[channel] = tp_requantize(acc, &channels->scale, channel);
     }
+}
+
+void tp_run_dense(const tp_dense *operator)
+{
+    tp_multiply_dense(operator);
 }

@@ -202,6 +202,7 @@ void tp_run_convolution(const tp_convolution *operator);
 void tp_run_depthwise(const tp_depthwise *operator);
 void tp_run_pointwise(const tp_pointwise *operator);
 void tp_run_dense(const tp_dense *operator);
+void tp_run_dense_fours(const tp_dense *operator);
 void tp_run_add(const tp_add *operator);
 void tp_run_mul(const tp_mul *operator);
 void tp_run_max_pool(const tp_pool *operator);
@@ -213,6 +214,9 @@ void tp_run_arg_max(const tp_arg_max *operator);
 void tp_run_move(const tp_move *operator);
 void tp_run_padding(const tp_padding *operator);
 void tp_run_resize(const tp_resize *operator);
+
+/* What both kernels of dense layers end with. */
+void tp_multiply_dense(const tp_dense *operator);
 
 /* Adds `count` values of first and second. The output may be either of them. */
 void tp_add_values(const tp_sum *sum, const int8_t *first, const int8_t *second, int8_t *output, uint32_t count);
