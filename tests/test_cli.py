@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -83,6 +84,30 @@ def test_mistake_is_one_line_and_exit_code_1(arguments, said, tmp_path):
     assert said in outcome.stderr
     assert outcome.stdout == ""
     assert not (tmp_path / "c").exists()
+
+
+def test_compile_and_simulate_print_tables_and_json(study, tmp_path):
+    model, out = study[0] / "trials" / "0000" / "model.int8.onnx", tmp_path / "out"
+    said = run("compile", model, "--out", out, "--target", "nano-33-ble").stdout
+    assert "Memory of" in said
+    assert "One inference" in said
+    numbers = json.loads(run("compile", model, "--out", out, "--target", "nano-33-ble", "--json").stdout)
+    assert f"{numbers['rom_bytes']:,}" in said
+    np.save(tmp_path / "x.npy", np.zeros((2, 4), dtype=np.float32))
+    simulate = ("simulate", out, "--input", tmp_path / "x.npy", "--output", tmp_path / "y.npy")
+    counted = json.loads(run(*simulate, "--json").stdout)
+    assert f"{counted['cycles']:,}" in run(*simulate).stdout
+    assert np.load(tmp_path / "y.npy").shape == (2, 3)
+
+
+def test_model_that_does_not_fit_is_one_line_and_leaves_nothing(study, tmp_path):
+    model = study[0] / "trials" / "0000" / "model.int8.onnx"
+    outcome = run("compile", model, "--out", tmp_path / "out", "--rom", 100, "--json")
+    assert outcome.exit_code == 1
+    assert "more than the 100 there are" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert outcome.stdout == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_usage_is_exit_code_2():

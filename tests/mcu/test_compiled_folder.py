@@ -1,7 +1,9 @@
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,6 +97,28 @@ def test_several_inputs_and_outputs_are_read_and_written_by_name(tmp_path):
 def test_project_is_byte_identical_from_run_to_run(model):
     core = target("cortex-m4")
     assert read_program(model, core).files == read_program(model, core).files
+
+
+HASH_OF_ALL_FILES = """
+import hashlib, pathlib, sys
+from tinypareto.mcu.firmware import read_program
+from tinypareto.mcu.targets import target
+files = read_program(pathlib.Path(sys.argv[1]), target("cortex-m4")).files
+print(hashlib.sha256(repr(list(files.items())).encode()).hexdigest())
+"""
+
+
+def test_project_does_not_depend_on_the_order_of_sets(model):
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", HASH_OF_ALL_FILES, str(model)],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }
+    assert len(hashes) == 1
 
 
 @pytest.mark.parametrize(
