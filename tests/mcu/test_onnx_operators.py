@@ -240,7 +240,9 @@ def refuses(path, pattern):
 
 def test_an_unknown_operator_is_named_with_its_node_and_what_is_supported(tmp_path):
     path = written_by_hand(tmp_path, [helper.make_node("Sin", ["x_r"], ["h"], name="wave")])
-    refuses(path, r"Node 'wave' \(Sin\).*supported operators are Add, ArgMax, AveragePool, Clip, Concat, Conv,")
+    refuses(
+        path, r"Node 'wave' \(Sin\).*supported operators are Add, ArgMax, AveragePool, Clip, Concat, Conv,"
+    )
 
 
 def test_a_node_without_name_is_named_by_its_output(tmp_path):
