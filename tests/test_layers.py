@@ -55,6 +55,7 @@ LAYERS = [
     "mcu.onnx_activations",
     "mcu.onnx_arithmetic",
     "mcu.onnx_resize",
+    "mcu.onnx_inputs",
     "mcu.onnx_moves",
     "mcu.onnx_rankings",
     "mcu.onnx_operators",

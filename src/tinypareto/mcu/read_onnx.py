@@ -29,6 +29,7 @@ from tinypareto.mcu.graph import (
     Tensor,
 )
 from tinypareto.mcu.onnx_activations import input_levels, lookup_table
+from tinypareto.mcu.onnx_inputs import quantize_inputs_early
 from tinypareto.mcu.onnx_moves import MOVES, reordered
 from tinypareto.mcu.onnx_operators import convert
 from tinypareto.mcu.onnx_rankings import RANKINGS
@@ -74,6 +75,8 @@ def read_onnx(path: str | Path) -> Graph:
     """
     model = _open(Path(path))
     _check_format(model, Path(path))
+    quantize_inputs_early(model.graph)
+    _sort_nodes(model.graph)  # a scale may be the output of a Constant
     return _Reader(model).read()
 
 
