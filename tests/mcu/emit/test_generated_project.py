@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 from small_graphs import small_resnet
+from small_onnx import two_by_two
 
 from tinypareto.mcu.compilers import GCC, ZIG
 from tinypareto.mcu.elf import read_elf
-from tinypareto.mcu.firmware import write_files, write_program
+from tinypareto.mcu.firmware import read_program, write_files, write_program
 from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.targets import target
 from tinypareto.mcu.toolchain import compile_c
@@ -135,6 +136,19 @@ def test_host_example_gives_the_references_bytes(tmp_path):
     program, build = written(tmp_path)
     run(tmp_path, "make", "host", f"HOSTCC={ZIG_CC}")
     check_host(program, build, tmp_path / "model_host")
+
+
+def test_examples_hand_over_several_inputs_and_outputs_one_behind_the_other(tmp_path):
+    needs("make")
+    program = read_program(two_by_two(tmp_path), target("cortex-m4"))
+    write_files(program.files, tmp_path)
+    run(tmp_path, "make", "host", f"HOSTCC={ZIG_CC}")
+    run(tmp_path, "make", "application", f"CC={ZIG_CC}")
+    inputs = np.random.default_rng(0).integers(-128, 128, (4, *program.graph.input_shape), dtype=np.int8)
+    done = run(tmp_path, tmp_path / "model_host", input=inputs.tobytes())
+    assert done.stdout == run_reference(program.graph, inputs).tobytes()
+    for buffer in ("MODEL_INPUT_X", "MODEL_INPUT_Z", "MODEL_OUTPUT_G", "MODEL_OUTPUT_H"):
+        assert f"{buffer}[i]" in program.files["README.md"]
 
 
 def test_cmake_builds_the_host_example(tmp_path):
