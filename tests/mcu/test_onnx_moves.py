@@ -167,6 +167,38 @@ def test_a_transposition_is_that_of_onnxruntime(tmp_path, dims, order, output):
     assert read_onnx(path).output_dims == (tuple(dims[axis - 1] for axis in order[1:]),)
 
 
+@pytest.mark.parametrize("groups", [2, 4])
+def test_a_channel_shuffle_is_that_of_onnxruntime(tmp_path, groups):
+    dims = (8, 5, 3)
+    (nodes, constants) = qdq("t", 0.05, -4)
+    middle = [
+        helper.make_node("Reshape", ["x_r", "split"], ["s"]),
+        helper.make_node("Transpose", ["s"], ["t"], perm=[0, 2, 1, 3, 4]),
+        *nodes,
+        helper.make_node("Reshape", ["t_r", "whole"], ["w"]),
+        helper.make_node("MaxPool", ["w"], ["h"], kernel_shape=[1, 1]),
+    ]
+    constants |= integers(split=[0, groups, 8 // groups, 5, 3], whole=[0, 8, 5, 3])
+    path = written_by_hand(tmp_path, middle, constants, dims=dims, output=SAME)
+    assert isinstance(read_onnx(path).operators[0], Transpose)
+    assert steps_apart(path, samples(dims)).max() == 0
+
+
+def test_any_other_permutation_of_four_axes_is_refused(tmp_path):
+    for number, (split, order) in enumerate((
+        ([0, 2, 2, 7, 6], [0, 1, 2, 4, 3]),
+        ([0, 4, 7, 2, 3], [0, 2, 1, 3, 4]),
+    )):
+        (tmp_path / str(number)).mkdir()
+        middle = [
+            helper.make_node("Reshape", ["x_r", "split"], ["s"]),
+            helper.make_node("Transpose", ["s"], ["h"], perm=order),
+        ]
+        path = written_by_hand(tmp_path / str(number), middle, integers(split=split), dims=IMAGE)
+        with pytest.raises(UnsupportedModelError, match="use at most three axes besides the batch"):
+            read_onnx(path)
+
+
 REFUSED = {
     "reversed": (
         "Slice",

@@ -177,6 +177,15 @@ def test_a_mean_over_spatial_axes_is_at_most_one_step_from_onnxruntime(tmp_path,
     assert steps_apart(path, samples(dims, seed=3)).max() <= 1
 
 
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize(("dims", "axes"), [(IMAGE, [2, 3]), (IMAGE, [-1]), (SERIES, [2])])
+def test_a_maximum_over_spatial_axes_is_at_most_one_step_from_onnxruntime(tmp_path, dims, axes, keep):
+    middle = [helper.make_node("ReduceMax", ["x_r", "axes"], ["h"], keepdims=keep)]
+    path = written_by_hand(tmp_path, middle, {"axes": np.array(axes)}, dims=dims, output=("h", 0.02, -70))
+    assert isinstance(read_onnx(path).operators[0], MaxPool)
+    assert steps_apart(path, samples(dims, seed=3)).max() <= 1
+
+
 @pytest.mark.parametrize("axes", [[1], [1, 2], [0, 2]])
 def test_a_mean_over_channels_or_batch_is_refused(tmp_path, axes):
     middle = [helper.make_node("ReduceMean", ["x_r", "axes"], ["h"], name="mean")]

@@ -181,6 +181,8 @@ def _resize(node: Node) -> Draft:
 
 
 def _transpose(node: Node) -> Draft:
+    if len(node.activation(0).dims) == 4:
+        return _shuffle(node, node.activation(0))
     source = node.ordered(0)
     rank = len(source.dims)
     order = [int(axis) for axis in node.attributes.get("perm", range(rank, -1, -1))]
@@ -198,6 +200,26 @@ def _transpose(node: Node) -> Draft:
         axes=(axes[0], axes[1], axes[2]),
     )
     return Draft(operator=operator, shape=hwc_shape(dims), dims=dims)
+
+
+def _shuffle(node: Node, source: Activation) -> Draft:
+    """Swap the two axes into which the channels are split: a channel shuffle."""
+    first, second, *rest = source.dims
+    height, width, channels = source.tensor.shape
+    order = [int(axis) for axis in node.attributes.get("perm", ())]
+    if order != [0, 2, 1, 3, 4] or rest != [height, width] or first * second != channels:
+        node.refuse(
+            f"of four axes {source.dims} it must swap the first two, which split the channels, not permute "
+            f"{order}; use at most three axes besides the batch."
+        )
+    operator = Transpose(
+        name=node.name,
+        inputs=(source.tensor.name,),
+        output="",
+        view=(height * width, first, second),
+        axes=(0, 2, 1),
+    )
+    return Draft(operator=operator, shape=source.tensor.shape, dims=(second, first, height, width))
 
 
 def _without(dims: Dims, axis: int) -> tuple[int, Dims]:

@@ -136,18 +136,28 @@ def _global_average_pool(node: Node) -> Draft:
 
 
 def _reduce_mean(node: Node) -> Draft:
-    given = node.array(1) if node.input(1) is not None else node.attributes.get("axes", ())
-    axes = tuple(int(axis) for axis in given)
-    return _mean(node, axes=axes, keep=bool(node.attributes.get("keepdims", 1)))
+    return _mean(node, axes=_reduced_axes(node), keep=bool(node.attributes.get("keepdims", 1)))
+
+
+def _reduce_max(node: Node) -> Draft:
+    axes, keep = _reduced_axes(node), bool(node.attributes.get("keepdims", 1))
+    mean = _mean(node, axes=axes, keep=keep)
+    assert isinstance(mean.operator, AveragePool)
+    operator = MaxPool(name=node.name, inputs=mean.operator.inputs, output="", window=mean.operator.window)
+    return replace(mean, operator=operator)
+
+
+def _reduced_axes(node: Node) -> tuple[int, ...]:
+    return tuple(node.integers(1, "axes") or ())
 
 
 def _mean(node: Node, *, axes: tuple[int, ...], keep: bool) -> Draft:
-    """Average over spatial axes; ``axes`` count the batch axis as 0, as the file does."""
+    """Reduce spatial axes to their mean; ``axes`` count the batch axis as 0, as the file does."""
     image = node.image(0)
     rank = len(image.dims) + 1
     reduced = {axis % rank for axis in axes}
     if not reduced or not reduced <= set(range(2, rank)):
-        node.refuse(f"it must average over spatial axes (2..{rank - 1}) only, not {sorted(reduced)}.")
+        node.refuse(f"it must go over spatial axes (2..{rank - 1}) only, not {sorted(reduced)}.")
     height, width, channels = image.tensor.shape
     kernel = (height if rank == 4 and 2 in reduced else 1, width if rank - 1 in reduced else 1)
     operator = AveragePool(
@@ -249,6 +259,7 @@ CONVERTERS: dict[str, Callable[[Node], Value | tuple[Value, ...]]] = {
     "Identity": _identity,
     "MatMul": _dense,
     "MaxPool": _max_pool,
+    "ReduceMax": _reduce_max,
     "ReduceMean": _reduce_mean,
     "Reshape": _reshape,
     "Squeeze": _squeeze,

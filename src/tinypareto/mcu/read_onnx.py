@@ -54,6 +54,7 @@ ORDER_MATTERS = frozenset({
     "GlobalAveragePool",
     "GlobalMaxPool",
     "MaxPool",
+    "ReduceMax",
     "ReduceMean",
 })
 QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a renamed graph output

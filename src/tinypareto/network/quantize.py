@@ -34,7 +34,7 @@ from tinypareto.network.data import FloatArray
 INPUT, OUTPUT = "input", "output"  # names of the graph's only input and output
 
 # onnxruntime leaves the outputs of these in float32 unless it is told; then no integer kernel could follow.
-ELEMENTWISE = ("HardSigmoid", "HardSwish", "Sub", "Tanh")
+LEFT_IN_FLOAT = ("Div", "HardSigmoid", "HardSwish", "ReduceMax", "ReduceMean", "Sub", "Tanh")
 
 CALIBRATION_METHODS: dict[str, tuple[CalibrationMethod, dict[str, float | bool]]] = {
     "minmax": (CalibrationMethod.MinMax, {}),
@@ -162,7 +162,7 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
                 _ranges(prepared, calibration, config),
                 [],
                 [],
-                sorted({*QDQRegistry, *QLinearOpsRegistry, *ELEMENTWISE}),
+                sorted({*QDQRegistry, *QLinearOpsRegistry, *LEFT_IN_FLOAT}),
                 {"WeightSymmetric": True, "ActivationSymmetric": config.activation_symmetric},
             )
             quantizer.quantize_model()
