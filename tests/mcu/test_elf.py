@@ -1,4 +1,5 @@
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,25 @@ def test_function_is_found_by_any_address_within_it(elf):
     for offset in (0, 2, invoke.size - 2):
         assert image.function_at(invoke.address + offset) == "model_invoke"
     assert image.function_at(0x10) == "0x10"
+
+
+def test_files_whose_symbols_promise_too_much_are_refused_at_once(elf):
+    image = read_elf(elf)
+
+    def with_symbol(name, value):
+        return replace(image, symbols={**image.symbols, name: replace(image.symbols[name], address=value)})
+
+    for name, value, said in (
+        ("model_inputs", 0xFFFF_FFFF, "must define model_input_1"),
+        ("model_output_0_bytes", 0xFFFF_0000, "must hold model_output_0 in its arena"),
+        ("model_input_0", 0x2000_FFFF, "must hold model_input_0 in its arena"),
+        ("model_static_end", 0xFFFF_0000, "must be linked for cortex-m4"),
+        ("model_static_end", 0, "must be linked for cortex-m4"),
+    ):
+        with pytest.raises(ToolchainError, match=said):
+            simulator._job(with_symbol(name, value), M4)
+    with pytest.raises(ToolchainError, match="must be linked for pico"):
+        simulator._job(image, target("pico"))
 
 
 def damaged(data, rng):

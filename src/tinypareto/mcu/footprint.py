@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinypareto.mcu.elf import Image, read_elf
-from tinypareto.mcu.emit.text import DESCRIPTOR_PREFIX, TABLE_PREFIX
+from tinypareto.mcu.emit.text import ARENA, DESCRIPTOR_PREFIX, TABLE_PREFIX
 
 WEIGHTS_SECTION = ".weights"
-ARENA = "model_arena"
 RAM_SECTIONS = {".data", ".bss"}
 
 

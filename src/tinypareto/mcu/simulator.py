@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from tinypareto.errors import ShapeError, SimulationError
+from tinypareto.errors import ShapeError, SimulationError, ToolchainError
 from tinypareto.mcu.cores import CycleCosts
 from tinypareto.mcu.cycles import BlockCost, block_cost
 from tinypareto.mcu.elf import Image, Symbol, read_elf
-from tinypareto.mcu.emit.text import DESCRIPTOR_PREFIX
+from tinypareto.mcu.emit.text import ARENA, DESCRIPTOR_PREFIX
 from tinypareto.mcu.graph import Int8Array
 from tinypareto.mcu.targets import Target, roomy
 
 KERNEL_PREFIX = "tp_run_"
+MAX_BYTES = 256 * 1024 * 1024  # of flash or RAM that is simulated for a program too large for any target
 TIMEOUT_SECONDS = 600  # a network of a billion instructions takes about a minute
 _PROGRAM = Path(__file__).with_name("simulated_core.py")
 
@@ -94,12 +95,18 @@ def simulate(elf: Path, target: Target, inputs: Int8Array, *, check_alignment: b
 
 
 def _job(image: Image, target: Target) -> dict[str, Any]:
-    """Return the memory map and the addresses that the simulated core needs."""
+    """Return the memory map and the addresses that the simulated core needs.
+
+    Raises:
+        ToolchainError: If the file is no firmware of ours for a target with this memory map.
+    """
     invoke = image.symbol("model_invoke")
     loaded = [segment for segment in image.segments if segment.file_bytes]  # .bss takes no flash
     flash_end = max((one.load_address + one.file_bytes for one in loaded), default=target.flash_origin)
     static_end = image.symbol("model_static_end").address
     flash_bytes = flash_end - target.flash_origin
+    if not (0 < flash_bytes <= MAX_BYTES and 0 <= static_end - target.ram_origin <= MAX_BYTES):
+        raise ToolchainError(f"{image.path} must be linked for {target.name}, but is not; build it again.")
     ram_bytes = roomy(target, flash_bytes, static_end - target.ram_origin).ram_bytes
     entries = [symbol.address for symbol in image.symbols.values() if symbol.name.startswith(KERNEL_PREFIX)]
     return {
@@ -119,9 +126,19 @@ def _job(image: Image, target: Target) -> dict[str, Any]:
 
 
 def _buffers(image: Image, kind: str) -> list[tuple[int, int]]:
-    """Return address and bytes of each input or output, which the linker script keeps as symbols."""
-    names = [f"model_{kind}_{number}" for number in range(image.symbol(f"model_{kind}s").address)]
-    return [(image.symbol(name).address, image.symbol(f"{name}_bytes").address) for name in names]
+    """Return address and bytes of each input or output, which the linker script keeps as symbols.
+
+    Raises:
+        ToolchainError: If one is missing or lies outside the arena, as in a damaged file.
+    """
+    arena, buffers = image.symbol(ARENA), []
+    for number in range(image.symbol(f"model_{kind}s").address):
+        name = f"model_{kind}_{number}"
+        address, size = image.symbol(name).address, image.symbol(f"{name}_bytes").address
+        if not arena.address <= address <= address + size <= arena.address + arena.size:
+            raise ToolchainError(f"{image.path} must hold {name} in its arena, but does not; build it again.")
+        buffers.append((address, size))
+    return buffers
 
 
 def _run(job: dict[str, Any], inputs: bytes) -> tuple[dict[str, Any], bytes]:

@@ -12,6 +12,7 @@ from tinypareto.errors import UnsupportedModelError
 
 TABLE_PREFIX = "model_weights_"  # the linker script collects these tables in a section of their own
 DESCRIPTOR_PREFIX = "model_operator_"
+ARENA = "model_arena"
 MAX_DIMENSION = 65535  # descriptors hold shapes in 16 bits
 _VALUES_PER_LINE = 20
 
