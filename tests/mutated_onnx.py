@@ -146,6 +146,8 @@ def _moves(folder: Path) -> Path:
 
 
 def _damaged(content: bytes, rng) -> bytes:
+    if not content:
+        return content
     place, size = int(rng.integers(len(content))), int(rng.integers(1, 20))
     kind = rng.integers(5)
     if kind == 0:
