@@ -59,6 +59,8 @@ LAYERS = [
     "mcu.onnx_moves",
     "mcu.onnx_rankings",
     "mcu.onnx_operators",
+    "mcu.onnx_file",
+    "mcu.onnx_constants",
     "mcu.read_onnx",
     "mcu.samples",
     "mcu.moves",

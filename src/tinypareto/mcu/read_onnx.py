@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no stubs
 
-from tinypareto.errors import UnsupportedModelError, reason
+from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.fixed_point import folded_bias
 from tinypareto.mcu.graph import (
     INT8_MAX,
@@ -29,18 +28,18 @@ from tinypareto.mcu.graph import (
     Tensor,
 )
 from tinypareto.mcu.onnx_activations import input_levels, lookup_table
+from tinypareto.mcu.onnx_constants import activation_steps, constant_array, constant_of, dequantize
+from tinypareto.mcu.onnx_file import open_onnx, sort_nodes
 from tinypareto.mcu.onnx_inputs import quantize_inputs_early
 from tinypareto.mcu.onnx_moves import MOVES, reordered
 from tinypareto.mcu.onnx_operators import convert
 from tinypareto.mcu.onnx_rankings import RANKINGS
 from tinypareto.mcu.onnx_values import (
     Activation,
-    Constant,
     Dims,
     Draft,
     NetworkInput,
     Node,
-    QuantizedConstant,
     Value,
     hwc_shape,
 )
@@ -74,10 +73,9 @@ def read_onnx(path: str | Path) -> Graph:
         UnsupportedModelError: If the file is not such a network; the message names the node and its
             operator, and what is supported.
     """
-    model = _open(Path(path))
-    _check_format(model, Path(path))
+    model = open_onnx(Path(path))
     quantize_inputs_early(model.graph)
-    _sort_nodes(model.graph)  # a scale may be the output of a Constant
+    sort_nodes(model.graph)  # a scale may be the output of a Constant
     return _Reader(model).read()
 
 
@@ -90,7 +88,7 @@ class _Reader:
             (item.version for item in model.opset_import if item.domain in {"", "ai.onnx"}), default=13
         )
         self.values: dict[str, Value] = {
-            constant.name: _array(constant, constant.name) for constant in self.proto.initializer
+            constant.name: constant_array(constant, constant.name) for constant in self.proto.initializer
         }
         self.used = {name for node in self.proto.node for name in node.input}
         self.tensors: dict[str, Tensor] = {}
@@ -150,11 +148,11 @@ class _Reader:
             opset=self.opset,
         )
         if node.kind == "Constant":
-            value: Value | tuple[Value, ...] = _constant(node)
+            value: Value | tuple[Value, ...] = constant_of(node)
         elif node.kind == "QuantizeLinear":
             value = self._quantize(node, wanted=proto.input[0])
         elif node.kind == "DequantizeLinear":
-            value = _dequantize(node)
+            value = dequantize(node)
         else:
             value = convert(node)
             if isinstance(value, Draft) and value.steps is not None:
@@ -179,7 +177,7 @@ class _Reader:
     def _quantize(self, node: Node, wanted: str) -> Activation:
         """Give a draft, or the network's input, the scale that turns it into a tensor."""
         source = node.input(0)
-        steps = _activation_parameters(node)
+        steps = activation_steps(node)
         if isinstance(source, Activation):
             if (source.tensor.scale, source.tensor.zero_point) != steps:
                 node.refuse("it rescales a tensor without an operator; give both sides the same scale.")
@@ -243,110 +241,6 @@ def _variants(name: str) -> Iterator[str]:
         number += 1
 
 
-def _array(tensor: onnx.TensorProto, name: str) -> Constant:
-    """Return a constant of the file.
-
-    Raises:
-        UnsupportedModelError: If its shape, type and bytes contradict each other.
-    """
-    try:
-        values: Constant = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError) as error:
-        raise UnsupportedModelError(
-            f"Constant '{name}' must hold the values that its shape and type promise, but {reason(error)}; "
-            "export the model again."
-        ) from error
-    return values
-
-
-def _constant(node: Node) -> Constant:
-    for key in ("value_float", "value_floats", "value_int", "value_ints"):
-        if key in node.attributes:
-            return np.asarray(node.attributes[key])
-    value = node.attributes.get("value")
-    if not isinstance(value, onnx.TensorProto):
-        node.refuse("it must hold numbers; export the model again.")
-    return _array(value, node.name)
-
-
-def _open(path: Path) -> onnx.ModelProto:
-    """Load a file and let ONNX's own checker look for damage.
-
-    Raises:
-        UnsupportedModelError: If there is no such file or it is no consistent ONNX network.
-    """
-    try:
-        model = onnx.load(path)
-        _sort_nodes(model.graph)
-        onnx.checker.check_model(model, full_check=True)
-    except (
-        OSError,
-        ValueError,  # of damaged names and types
-        DecodeError,
-        onnx.checker.ValidationError,
-        onnx.shape_inference.InferenceError,
-    ) as error:
-        reason = " ".join(str(error).split())  # the checker writes several lines
-        raise UnsupportedModelError(
-            f"{path} cannot be read as ONNX ({reason}); pass an undamaged int8 .onnx file."
-        ) from error
-    _check_names(model.graph, path)
-    return model
-
-
-def _check_names(graph: onnx.GraphProto, path: Path) -> None:
-    """Refuse names that are no text, which protobuf hands over as bytes.
-
-    Raises:
-        UnsupportedModelError: If there is one.
-    """
-    names = [graph.name]
-    for node in graph.node:
-        names += (node.name, node.op_type, *node.input, *node.output)
-    for item in (*graph.input, *graph.output, *graph.initializer):
-        names.append(item.name)
-    if not all(isinstance(name, str) for name in names):
-        raise UnsupportedModelError(
-            f"{path} must have names of UTF-8 text; pass an undamaged int8 .onnx file."
-        )
-
-
-def _sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put each node behind those it reads from; an ordered file stays as it is.
-
-    Quantisers append nodes at the end, and runtimes accept that. A cycle is left for the checker.
-    """
-    waiting = list(graph.node)
-    missing = {name for node in waiting for name in node.output}
-    ordered: list[onnx.NodeProto] = []
-    while waiting:
-        blocked: list[onnx.NodeProto] = []
-        for node in waiting:
-            if missing.isdisjoint(node.input):
-                ordered.append(node)
-                missing.difference_update(node.output)
-            else:
-                blocked.append(node)
-        if len(blocked) == len(waiting):
-            return
-        waiting = blocked
-    del graph.node[:]
-    graph.node.extend(ordered)
-
-
-def _check_format(model: onnx.ModelProto, path: Path) -> None:
-    kinds = {node.op_type for node in model.graph.node}
-    if not kinds.isdisjoint({"QLinearConv", "QLinearMatMul", "QGemm", "ConvInteger", "MatMulInteger"}):
-        raise UnsupportedModelError(
-            f"{path} must be in QDQ format, not with integer operators; "
-            "quantise with quant_format=QuantFormat.QDQ."
-        )
-    if "QuantizeLinear" not in kinds:
-        raise UnsupportedModelError(
-            f"{path} is not quantised; run onnxruntime's quantize_static with QuantFormat.QDQ and int8 first."
-        )
-
-
 def _static_dims(value: onnx.ValueInfoProto) -> Dims:
     """Return an input's shape without its batch axis, which alone may be open.
 
@@ -362,52 +256,3 @@ def _static_dims(value: onnx.ValueInfoProto) -> Dims:
             "export it with only the batch axis dynamic."
         )
     return dims[1:]
-
-
-def _activation_parameters(node: Node) -> tuple[float, int]:
-    """Return scale and int8 zero point of a QuantizeLinear or DequantizeLinear of an activation."""
-    scale = node.array(1)
-    zero_point = node.array(2)  # required, since it alone tells int8 from uint8
-    if zero_point.dtype not in {np.dtype(np.int8), np.dtype(np.uint8)}:
-        node.refuse(f"activations must be int8 or uint8, not {zero_point.dtype}; use activation_type=QInt8.")
-    if (
-        scale.size != 1
-        or zero_point.size != 1
-        or not np.isfinite(scale).all()
-        or float(scale.reshape(())) <= 0
-    ):
-        node.refuse("activations must be quantised per tensor with one scale above 0.")
-    offset = 128 if zero_point.dtype == np.uint8 else 0
-    return float(scale.reshape(())), int(zero_point.reshape(())) - offset
-
-
-def _dequantize(node: Node) -> Value:
-    source = node.input(0)
-    if isinstance(source, np.ndarray):
-        return _quantized_constant(node, source)
-    scale, zero_point = _activation_parameters(node)
-    tensor = node.activation(0).tensor
-    if (tensor.scale, tensor.zero_point) != (scale, zero_point):
-        node.refuse("it must have the scale and zero point of the QuantizeLinear before it.")
-    return node.activation(0)
-
-
-def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Constant:
-    if values.ndim <= 1 and values.size == 1 and values.dtype in {np.dtype(np.int8), np.dtype(np.uint8)}:
-        return _real_number(node, values)  # no weight: the value of a Pad, a factor
-    if values.dtype not in {np.dtype(np.int8), np.dtype(np.int32)}:
-        node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
-    if node.input(2) is not None and node.array(2).any():
-        node.refuse("weights must be symmetric (zero point 0); quantise with WeightSymmetric=True.")
-    scale = np.asarray(node.array(1), np.float64)
-    if not (np.isfinite(scale) & (scale > 0)).all():
-        node.refuse("weight scales must be finite and above 0; calibrate the model again.")
-    return QuantizedConstant(values=values, scale=scale, axis=int(node.attributes.get("axis", 1)))
-
-
-def _real_number(node: Node, values: Constant) -> Constant:
-    scale, zero_point = node.array(1), node.array(2) if node.input(2) is not None else np.zeros((), np.int8)
-    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all():
-        node.refuse("a number must have one finite scale and one zero point; calibrate the model again.")
-    real = (values.astype(np.int32) - zero_point.reshape(()).astype(np.int32)) * scale.reshape(())
-    return np.asarray(real, np.float32)

@@ -1,0 +1,84 @@
+"""Constants and scales of an ONNX file: arrays, quantised weights and biases, plain numbers."""
+
+import numpy as np
+import onnx
+
+from tinypareto.errors import UnsupportedModelError, reason
+from tinypareto.mcu.onnx_values import Constant, Node, QuantizedConstant, Value
+
+
+def constant_array(tensor: onnx.TensorProto, name: str) -> Constant:
+    """Return a constant of the file.
+
+    Raises:
+        UnsupportedModelError: If its shape, type and bytes contradict each other.
+    """
+    try:
+        values: Constant = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnsupportedModelError(
+            f"Constant '{name}' must hold the values that its shape and type promise, but {reason(error)}; "
+            "export the model again."
+        ) from error
+    return values
+
+
+def constant_of(node: Node) -> Constant:
+    """Return what a Constant node holds."""
+    for key in ("value_float", "value_floats", "value_int", "value_ints"):
+        if key in node.attributes:
+            return np.asarray(node.attributes[key])
+    value = node.attributes.get("value")
+    if not isinstance(value, onnx.TensorProto):
+        node.refuse("it must hold numbers; export the model again.")
+    return constant_array(value, node.name)
+
+
+def activation_steps(node: Node) -> tuple[float, int]:
+    """Return scale and int8 zero point of a QuantizeLinear or DequantizeLinear of an activation."""
+    scale = node.array(1)
+    zero_point = node.array(2)  # required, since it alone tells int8 from uint8
+    if zero_point.dtype not in {np.dtype(np.int8), np.dtype(np.uint8)}:
+        node.refuse(f"activations must be int8 or uint8, not {zero_point.dtype}; use activation_type=QInt8.")
+    if (
+        scale.size != 1
+        or zero_point.size != 1
+        or not np.isfinite(scale).all()
+        or float(scale.reshape(())) <= 0
+    ):
+        node.refuse("activations must be quantised per tensor with one scale above 0.")
+    offset = 128 if zero_point.dtype == np.uint8 else 0
+    return float(scale.reshape(())), int(zero_point.reshape(())) - offset
+
+
+def dequantize(node: Node) -> Value:
+    """Return what a DequantizeLinear node reads: a constant with its scale, or the activation itself."""
+    source = node.input(0)
+    if isinstance(source, np.ndarray):
+        return _quantized_constant(node, source)
+    scale, zero_point = activation_steps(node)
+    tensor = node.activation(0).tensor
+    if (tensor.scale, tensor.zero_point) != (scale, zero_point):
+        node.refuse("it must have the scale and zero point of the QuantizeLinear before it.")
+    return node.activation(0)
+
+
+def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Constant:
+    if values.ndim <= 1 and values.size == 1 and values.dtype in {np.dtype(np.int8), np.dtype(np.uint8)}:
+        return _real_number(node, values)  # no weight: the value of a Pad, a factor
+    if values.dtype not in {np.dtype(np.int8), np.dtype(np.int32)}:
+        node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
+    if node.input(2) is not None and node.array(2).any():
+        node.refuse("weights must be symmetric (zero point 0); quantise with WeightSymmetric=True.")
+    scale = np.asarray(node.array(1), np.float64)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        node.refuse("weight scales must be finite and above 0; calibrate the model again.")
+    return QuantizedConstant(values=values, scale=scale, axis=int(node.attributes.get("axis", 1)))
+
+
+def _real_number(node: Node, values: Constant) -> Constant:
+    scale, zero_point = node.array(1), node.array(2) if node.input(2) is not None else np.zeros((), np.int8)
+    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all():
+        node.refuse("a number must have one finite scale and one zero point; calibrate the model again.")
+    real = (values.astype(np.int32) - zero_point.reshape(()).astype(np.int32)) * scale.reshape(())
+    return np.asarray(real, np.float32)
