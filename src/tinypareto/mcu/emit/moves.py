@@ -162,7 +162,7 @@ def _emit_resize(operator: Resize, place: Place) -> OperatorText:
             ("width", str(width)),
             ("channels", str(channels)),
         ),
-        sources=("resize.c",),
+        sources=("move.c",),
         tables=tuple(tables),
     )
 
