@@ -24,12 +24,13 @@ def hill(points):
     return 2.0 - (points - torch.tensor([0.37, 0.61], dtype=torch.float64)).square().sum(1)
 
 
-def test_all_three_find_a_peak_and_random_points_come_last():
+def test_all_find_a_peak_and_random_points_come_last():
     none = np.empty((0, 2))
-    by_policies = bench_ablation.by_policies(SPACE, HISTORY, hill, none)
+    by_policies, with_gradients = bench_ablation.by_policies(SPACE, HISTORY, hill, none)
     by_gradients = bench_ablation.by_gradients(SPACE, HISTORY, hill, none, seconds=0.2)
     by_random_points = bench_ablation.by_random_points(SPACE, hill, seconds=0.01)
     assert by_policies == pytest.approx(2.0, abs=1e-4)
+    assert with_gradients == pytest.approx(2.0, abs=1e-8)
     assert by_gradients == pytest.approx(2.0, abs=1e-8)
     assert 1.99 < by_random_points < by_policies
 

@@ -75,9 +75,9 @@ def fixed_point(
         UnsupportedModelError: If a value is negative, not finite or too large for its accumulator.
 
     Example:
-        >>> multiplier, shift = fixed_point([0.25, 0.75, 0.0])
+        >>> multiplier, shift = fixed_point([0.25, 0.75, 0.75 / 1024])
         >>> multiplier.tolist(), shift.tolist()
-        ([1073741824, 1610612736, 0], [0, 1, 0])
+        ([1073741824, 1610612736, 3145728], [0, 1, 0])
     """
     real = np.asarray(real_multiplier, dtype=np.float64)
     _check_multipliers(real, 2.0**29)
