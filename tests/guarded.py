@@ -18,7 +18,7 @@ from tinypareto.mcu.reference import run_reference_tensors
 from tinypareto.mcu.samples import split_samples
 from tinypareto.mcu.targets import target
 
-PAINT = 0xA5
+PAINT = 0xA5  # as the simulator paints its memory
 GAP = 12  # painted bytes around each buffer
 GUARD = 64  # painted bytes around the arena
 STRICT = ("-std=gnu99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-O1")

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from guarded import GAP, PAINT, spread_plan
 from small_graphs import GraphBuilder
 
 from tinypareto.mcu.emit.project import c_sources, emit_project, scratch_bytes
 from tinypareto.mcu.firmware import write_files
 from tinypareto.mcu.graph import Window
-from tinypareto.mcu.memory import ArenaPlan
 from tinypareto.mcu.passes.fuse_add import fuse_add
 from tinypareto.mcu.reference import run_reference_tensors
 from tinypareto.mcu.simulator import simulate
@@ -19,8 +19,6 @@ from tinypareto.mcu.targets import target
 from tinypareto.mcu.toolchain import HostModel, build_elf, build_host_library
 
 M4 = target("cortex-m4")
-PAINT = 0xA5  # as the simulator paints its memory
-GAP = 12  # painted bytes around each buffer
 SAME = Window(kernel=(3, 3), padding=(1, 1, 1, 1))
 POINT = Window(kernel=(1, 1))
 
@@ -61,23 +59,11 @@ def random_window(rng):
     )
 
 
-def apart(graph):
-    """Return a plan in which no two buffers share a byte and paint lies between them."""
-    tensors, scratch = {}, {}
-    position = GAP
-    sizes = {name: tensor.size for name, tensor in graph.tensors.items()}
-    for offsets, buffers in ((tensors, sizes), (scratch, scratch_bytes(graph))):
-        for name, size in buffers.items():
-            offsets[name] = position
-            position += -(-size // 4) * 4 + GAP
-    return ArenaPlan(offsets=tensors, scratch_offsets=scratch, size=position, lower_bound=position)
-
-
 @pytest.fixture(scope="module", params=[0, 1, 2])
 def runs(request, tmp_path_factory):
     """Run a graph; return it, its plan, its inputs and the arena after each input on both builds."""
     graph, build = every_operator(request.param)
-    plan, inputs = apart(graph), build.inputs(2)
+    plan, inputs = spread_plan(graph), build.inputs(2)
     files, folder = emit_project(graph, plan, M4), tmp_path_factory.mktemp("arena")
     # The whole arena is handed back in place of the output.
     script = re.sub(r"model_output_0 = .*;", "model_output_0 = model_arena;", files["link.ld"])
