@@ -72,6 +72,13 @@ def test_an_axis_that_is_dynamic_besides_the_batch_is_refused(tmp_path):
     refuses(path, "must be float32 of a fixed shape.*only the batch axis dynamic", tmp_path)
 
 
+def test_a_network_without_an_output_is_refused(tmp_path):
+    def change(graph):
+        del graph.output[:]
+
+    refuses(edited(relu(tmp_path), change), "must have an output, but has none", tmp_path)
+
+
 def test_a_cycle_is_refused(tmp_path):
     def change(graph):
         graph.node[2].input[0] = "h_r"

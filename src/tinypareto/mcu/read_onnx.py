@@ -124,6 +124,8 @@ class _Reader:
 
     def _network_outputs(self) -> list[Activation]:
         results: dict[str, Activation] = {}
+        if not self.proto.output:
+            raise UnsupportedModelError("The network must have an output, but has none; export it again.")
         for name in [value.name for value in self.proto.output]:
             value = self.values.get(name)
             if not isinstance(value, Activation):
