@@ -14,7 +14,6 @@ tensor. Then, on samples that it has not seen:
 """
 
 import argparse
-import copy
 import csv
 import tempfile
 import time
@@ -32,7 +31,9 @@ from torch import nn
 
 from tinypareto.experiments import digits, mobilenetv3_daliac, resnet18_cifar10
 from tinypareto.mcu.cores import cores
-from tinypareto.mcu.firmware import build_firmware, graph_macs, host_model, measure, read_program
+from tinypareto.mcu.firmware import build_firmware, graph_macs, host_model, measure, write_program
+from tinypareto.mcu.passes.pipeline import optimize
+from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.samples import dequantize_output, quantize_input
 from tinypareto.mcu.targets import target
@@ -150,24 +151,24 @@ def check(case: Case, model: nn.Module, per_channel: bool, folder: Path) -> dict
     """Return a row's figures; wrong bytes on any target end the run."""
     calibration, _ = made_up(case, CALIBRATION, np.random.default_rng(2))
     samples, _ = made_up(case, SAMPLES, np.random.default_rng(3))
-    path = quantize_network(
-        copy.deepcopy(model), calibration, folder, QuantizationConfig(per_channel=per_channel)
-    ).int8_path
+    config = QuantizationConfig(per_channel=per_channel)
+    path = quantize_network(model, calibration, folder, config).int8_path
+    graph = optimize(read_onnx(path))
+    inputs = quantize_input(graph, samples[:EXACT_SAMPLES])
+    expected = run_reference(graph, inputs)
     exact_on = []
     for core in cores():
-        program = read_program(path, target(core.name))
-        inputs = quantize_input(program.graph, samples[:EXACT_SAMPLES])
-        expected = run_reference(program.graph, inputs)
+        program = write_program(graph, target(core.name))
         with host_model(program) as host:
             np.testing.assert_array_equal(host.predict(inputs), expected)
         np.testing.assert_array_equal(measure(build_firmware(program, folder), inputs).outputs, expected)
         exact_on.append(core.name)
     with host_model(program) as host:
-        ours = dequantize_output(program.graph, host.predict(quantize_input(program.graph, samples)))
+        ours = dequantize_output(graph, host.predict(quantize_input(graph, samples)))
     theirs = run_onnx(path, samples)
-    distance = np.abs(ours - theirs) / program.graph.tensors[program.graph.outputs[0]].scale
+    distance = np.abs(ours - theirs) / graph.tensors[graph.outputs[0]].scale
     return {
-        "macs": graph_macs(program.graph),
+        "macs": graph_macs(graph),
         "exact_on": " ".join(exact_on),
         "steps": round(float(distance.max()), 3),
         "differing": f"{np.mean(distance > 0.5):.6f}",
@@ -179,10 +180,11 @@ def complete(names: Sequence[str]) -> None:
     done = {(row["network"], row["pruned"], row["per_channel"]) for row in read_rows()}
     for name in names:
         for pruned in (False, True):
+            missing = [scales for scales in (True, False) if (name, str(pruned), str(scales)) not in done]
+            if not missing:
+                continue
             model = trained(CASES[name], pruned)
-            for per_channel in (True, False):
-                if (name, str(pruned), str(per_channel)) in done:
-                    continue
+            for per_channel in missing:
                 begun = time.monotonic()
                 with tempfile.TemporaryDirectory() as folder:
                     found = check(CASES[name], model, per_channel, Path(folder))
