@@ -103,16 +103,23 @@ def condition(
     check_observations(points, outputs, groups)
     squared = hyperparameters.lengthscales.square().reciprocal() @ squared_distances(points, groups).T
     values = covariance(squared, hyperparameters.variances[:, None], hyperparameters.smooth[:, None])
-    root, alpha, _ = factor(symmetric(values, len(points)), outputs.T, hyperparameters)
+    lower = factor(lower_triangles(values, len(points)), hyperparameters)
+    identity = torch.eye(len(points), dtype=points.dtype, device=points.device)
+    root = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
+    alpha = root.transpose(1, 2) @ (root @ outputs.T[:, :, None])
     return GaussianProcesses(
-        points=points, groups=groups, hyperparameters=hyperparameters, root=root, alpha=alpha
+        points=points, groups=groups, hyperparameters=hyperparameters, root=root, alpha=alpha[:, :, 0]
     )
 
 
-def factor(covariance: Tensor, targets: Tensor, scales: Hyperparameters) -> tuple[Tensor, Tensor, Tensor]:
-    """Return inverse Cholesky factors B x n x n, alpha B x n and log det(K) B; jitter rises as needed."""
+def factor(covariance: Tensor, scales: Hyperparameters) -> Tensor:
+    """Return lower Cholesky factors, B x n x n, of covariance and noise; jitter rises as needed.
+
+    Of each covariance, B x n x n, only the triangle below the diagonal is read.
+    """
     identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
     noisy = covariance + scales.noises[:, None, None] * identity
+    lower: Tensor
     lower, failed = torch.linalg.cholesky_ex(noisy)
     for jitter in JITTERS[1:]:
         if not failed.any():
@@ -120,11 +127,7 @@ def factor(covariance: Tensor, targets: Tensor, scales: Hyperparameters) -> tupl
         rescued, still = torch.linalg.cholesky_ex(noisy + jitter * scales.variances[:, None, None] * identity)
         lower = torch.where((failed > 0)[:, None, None], rescued, lower)
         failed = torch.where(failed > 0, still, failed)
-    root = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
-    whitened = root @ targets[:, :, None]  # B x n x 1
-    alpha = (root.transpose(1, 2) @ whitened)[:, :, 0]
-    log_det = 2.0 * lower.diagonal(dim1=1, dim2=2).log().sum(-1)
-    return root, alpha, log_det
+    return lower
 
 
 def pairs(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -142,13 +145,22 @@ def squared_distances(points: Tensor, groups: Tensor) -> Tensor:
     return result.index_add(1, groups, squared)
 
 
-def symmetric(values: Tensor, n: int) -> Tensor:
-    """Return matrices B x n x n that have the values, B x n (n + 1) / 2, of `pairs` on both sides of the diagonal."""
-    first, second = pairs(n, values.device)
-    matrices = torch.empty((len(values), n, n), dtype=values.dtype, device=values.device)
-    matrices[:, first, second] = values
-    matrices[:, second, first] = values
-    return matrices
+def lower_triangles(values: Tensor, n: int) -> Tensor:
+    """Return matrices B x n x n with the values, B x n (n + 1) / 2, of `pairs` on and below the diagonal, 0 above."""
+    result = torch.zeros((len(values), n * n), dtype=values.dtype, device=values.device)
+    return result.scatter_(1, _places(values, n), values).reshape(-1, n, n)
+
+
+def of_pairs(matrices: Tensor) -> Tensor:
+    """Return the entries of matrices, B x n x n, at `pairs`, B x n (n + 1) / 2."""
+    flat = matrices.flatten(1)
+    return flat.gather(1, _places(flat, matrices.shape[-1]))
+
+
+def _places(batch: Tensor, n: int) -> Tensor:
+    """Return where the pairs lie in a flattened matrix, for each row of a batch: gathering by row beats indexing."""
+    first, second = pairs(n, batch.device)
+    return (first * n + second).expand(len(batch), -1)
 
 
 def check_observations(points: Tensor, outputs: Tensor, groups: Tensor) -> None:

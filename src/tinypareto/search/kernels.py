@@ -49,11 +49,19 @@ def covariance_and_slope(squared: Tensor, variance: Tensor, smooth: Tensor) -> t
         variance: k x 1.
         smooth: k; each row is computed with its own kernel alone.
     """
+    if smooth.all():
+        value = squared_exponential(squared, variance)
+        return value, value
+    if not smooth.any():
+        return _matern52_and_slope(squared, variance)
     value, slope = torch.empty_like(squared), torch.empty_like(squared)
     value[smooth] = slope[smooth] = squared_exponential(squared[smooth], variance[smooth])
-    root = SQRT5 * squared[~smooth].sqrt()
-    decay = variance[~smooth] * (-root).exp()
-    linear = 1.0 + root
-    value[~smooth] = decay * (linear + root.square() / 3.0)
-    slope[~smooth] = decay * linear * (5.0 / 3.0)
+    value[~smooth], slope[~smooth] = _matern52_and_slope(squared[~smooth], variance[~smooth])
     return value, slope
+
+
+def _matern52_and_slope(squared: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    root = SQRT5 * squared.sqrt()
+    decay = variance * (-root).exp()
+    linear = 1.0 + root
+    return decay * (linear + root.square() / 3.0), decay * linear * (5.0 / 3.0)

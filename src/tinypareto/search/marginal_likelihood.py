@@ -21,9 +21,10 @@ from tinypareto.search.gaussian_process import (
     check_observations,
     condition,
     factor,
+    lower_triangles,
+    of_pairs,
     pairs,
     squared_distances,
-    symmetric,
 )
 from tinypareto.search.kernels import covariance_and_slope
 
@@ -127,11 +128,13 @@ def negative_log_posterior(
     variance, noise = theta[:, -2:].exp().T
     values, slopes = covariance_and_slope(inverse_squares @ distances.T, variance[:, None], smooth)  # B x P
     scales = Hyperparameters(lengthscales=theta, variances=variance, noises=noise, smooth=smooth)
-    root, alpha, log_det = factor(symmetric(values, n), targets, scales)
-    losses = 0.5 * (alpha * targets).sum(-1) + 0.5 * log_det
-    inner = 0.5 * (root.transpose(1, 2) @ root - alpha[:, :, None] * alpha[:, None, :])  # B x n x n
+    lower = factor(lower_triangles(values, n), scales)
+    inverse = torch.cholesky_inverse(lower)  # cheaper than L^-1, which predictions need, and its product
+    alpha = (inverse @ targets[:, :, None])[:, :, 0]
+    losses = 0.5 * (alpha * targets).sum(-1) + lower.diagonal(dim1=1, dim2=2).log().sum(-1)
+    inner = 0.5 * (inverse - alpha[:, :, None] * alpha[:, None, :])  # B x n x n
     first, second = pairs(n, theta.device)
-    flat = inner[:, first, second] * torch.where(first == second, 1.0, 2.0)  # both sides of the diagonal
+    flat = of_pairs(inner) * torch.where(first == second, 1.0, 2.0)  # both sides of the diagonal
     by_lengthscale = ((flat * slopes) @ distances) * inverse_squares
     by_variance = (flat * values).sum(-1)
     by_noise = noise * inner.diagonal(dim1=1, dim2=2).sum(-1)
