@@ -113,6 +113,7 @@ def test_instructions_are_told_apart_by_what_they_cost(tmp_path):
         (["ldr r0, [r1]", "ldr r2, [r3]", "ldr r4, [r5]"], 6, 4, 4),  # pipelined where the core can
         (["ldr r0, [r1]", "adds r2, r2, r2", "ldr r4, [r5]"], 5, 5, 5),
         (["str r0, [r1]", "str r0, [r1, r2]"], 4, 3, 3),
+        (["ldr r0, [r1, r2]", "str r1, [r3, r2]"], 4, 3, 3),
         (["push {r4, r5, r6, lr}"], 5, 5, 5),
         (["pop {r4, r5, r6, pc}"], 6, 5, 5),  # and the refill, which a taken branch adds
         (["bl ."], 2, 1, 1),

@@ -18,11 +18,10 @@ class CycleCosts:
     """
 
     load: int = 2
-    next_load: int = (
-        1  # one that follows a load at once: its address goes out while the first one's data come in
-    )
+    # A load or indexed store that follows a load at once: its address goes out while the load's data come in.
+    after_load: int = 1
     store: int = 1  # goes to the write buffer
-    indexed_store: int = 2  # with an index register, which the write buffer takes a cycle later
+    indexed_store: int = 2  # with an index register: its address is ready a cycle later
     multiply: int = 1
     multiply_add: int = 1
     long_multiply: int = 1
@@ -62,7 +61,7 @@ class Core:
 _M4_COSTS = CycleCosts()
 _M3_COSTS = replace(_M4_COSTS, multiply_add=2, long_multiply=5, long_multiply_add=7)
 _M0PLUS_COSTS = CycleCosts(
-    next_load=2,
+    after_load=2,
     store=2,
     divide=1,  # it has no such instruction
     refill=1,

@@ -67,8 +67,8 @@ def _cycles(instruction: Instruction, before: str, costs: CycleCosts) -> int:
             return 1 + instruction.registers + costs.linked
         case "linked":
             return 1 + costs.linked
-        case "load":
-            return costs.next_load if before == "load" else costs.load
+        case "load" | "indexed_store" if before == "load":
+            return costs.after_load
         case kind:
             cycles: int = getattr(costs, kind)
             return cycles
