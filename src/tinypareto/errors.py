@@ -41,6 +41,10 @@ class UnsupportedModelError(TinyParetoError, ValueError):
     """An ONNX file is not an int8 QDQ network or holds an operator that cannot be compiled."""
 
 
+class UnknownFootprintError(TinyParetoError, ValueError):
+    """What a network needs on its microcontroller cannot be told before it is trained."""
+
+
 class TargetMemoryError(TinyParetoError, ValueError):
     """A model needs more flash or RAM than its target has."""
 

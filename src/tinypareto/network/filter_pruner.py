@@ -1,5 +1,6 @@
 """Filter pruning: whole filters go, step by step, with everything that is coupled to them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,31 @@ from tinypareto.network.prune import PruningConfig, kept_filters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Prunable:
-    """A group of coupled layers: a first layer and its original width, all their names, the final sparsity."""
+class CoupledLayers:
+    """Layers whose filters go together: those that meet in a residual sum, a depthwise layer and its source."""
 
-    root: nn.Module
-    name: str
-    width: int
-    sparsity: float
-    asked_by: frozenset[str]  # the entries of ``PruningConfig.sparsity`` that speak of its layers
+    root: nn.Module  # one of them, by which torch-pruning knows the group
+    layers: tuple[str, ...]
+    width: int  # filters before any pruning
+    is_grouped: bool  # a convolution among them is neither dense nor depthwise: it cannot lose single filters
+
+    @property
+    def name(self) -> str:
+        """The layers' names as a sentence has them."""
+        return " and ".join(self.layers)
+
+    def asked_by(self, config: PruningConfig) -> frozenset[str]:
+        """Return the entries of ``config.sparsity`` that speak of these layers: for each the longest that fits."""
+        fitting = ([name for name in config.sparsity if _speaks_of(name, layer)] for layer in self.layers)
+        return frozenset(max(names, key=len) for names in fitting if names)
+
+    def sparsity(self, config: PruningConfig) -> float:
+        """Return the largest share of filters to remove that is asked for any of the layers."""
+        return max((config.sparsity[name] for name in self.asked_by(config)), default=0.0)
+
+    def kept(self, config: PruningConfig, share: float = 1.0) -> int:
+        """Return how many filters remain when ``share`` of the sparsity is reached."""
+        return self.width if self.is_grouped else kept_filters(self.width, self.sparsity(config) * share)
 
 
 class FilterPruner:
@@ -49,10 +67,10 @@ class FilterPruner:
                     f"sparsity_{name} must name a sub-module, but the network has only "
                     f"{', '.join(child for child, _ in model.named_children())}; rename one of the two."
                 )
-        self._graph = _trace(model, example)
+        self._graph = trace(model, example)
         self._output_shape = self._run()
         self.warnings: list[str] = []
-        self._groups = self._find_groups()
+        self._groups = [group for group in coupled_layers(self._graph, model) if self._can_prune(group)]
         self._warn_of_idle_settings()
 
     def step(self, share: float, score: Score) -> int:
@@ -82,69 +100,38 @@ class FilterPruner:
         self._check_forward()
         return removed
 
-    def _least_important(self, group: _Prunable, share: float, score: Score) -> list[int]:
+    def _least_important(self, group: CoupledLayers, share: float, score: Score) -> list[int]:
         width = self._graph.get_out_channels(group.root)
-        count = width - kept_filters(group.width, group.sparsity * share)
+        count = width - group.kept(self._config, share)
         if count <= 0:
             return []
-        scores = score(self._coupled(group, list(range(width))))
+        scores = score(pruning_group(self._graph, group, list(range(width))))
         order = torch.argsort(scores, stable=True)  # stable: ties fall the same way everywhere
         return sorted(order[:count].tolist())
 
-    def _prune_group(self, group: _Prunable, channels: list[int]) -> None:
+    def _prune_group(self, group: CoupledLayers, channels: list[int]) -> None:
         if channels:
-            self._coupled(group, channels).prune()
+            pruning_group(self._graph, group, channels).prune()
 
-    def _coupled(self, group: _Prunable, channels: list[int]) -> Any:
-        """Return torch-pruning's group for these channels of the root."""
-        handler = self._graph.get_pruner_of_module(group.root).prune_out_channels
-        return self._graph.get_pruning_group(group.root, handler, channels)
-
-    def _find_groups(self) -> tuple[_Prunable, ...]:
-        names = {module: name for name, module in self._model.named_modules()}
-        roots = (nn.modules.conv._ConvNd, nn.Linear)
-        found = []
-        for group in self._graph.get_all_groups(root_module_types=roots):
-            if not any(member.dep.handler in CONSUMERS for member in group.items):
-                continue  # nothing reads these channels: they are the network's output
-            producers = [
-                member.dep.target.module for member in group.items if member.dep.handler in PRODUCERS
-            ]
-            settings = (self._setting_for(names[layer]) for layer in producers)
-            asked_by = frozenset(name for name in settings if name is not None)
-            prunable = _Prunable(
-                root=group[0].dep.target.module,
-                name=" and ".join(name for module, name in names.items() if module in producers),
-                width=len(group[0].idxs),
-                sparsity=max((self._config.sparsity[name] for name in asked_by), default=0.0),
-                asked_by=asked_by,
-            )
-            if prunable.sparsity and self._can_prune(prunable, producers):
-                found.append(prunable)
-        return tuple(found)
-
-    def _can_prune(self, group: _Prunable, producers: list[nn.Module]) -> bool:
-        """Tell whether the group can be pruned, and warn of what will not go as asked."""
-        if any(_is_grouped(layer) for layer in producers):
+    def _can_prune(self, group: CoupledLayers) -> bool:
+        """Tell whether the group is to lose filters, and warn of what will not go as asked."""
+        sparsity = group.sparsity(self._config)
+        if sparsity == 0:
+            return False
+        if group.is_grouped:
             self.warnings.append(
                 f"{group.name} is coupled to a grouped convolution (neither dense nor depthwise) and stays "
                 "unpruned."
             )
             return False
-        if group.width * (1 - group.sparsity) < 0.5:
+        if group.width * (1 - sparsity) < 0.5:
             self.warnings.append(
-                f"sparsity {group.sparsity:g} would remove all {group.width} filters of {group.name}; "
-                "one is kept."
+                f"sparsity {sparsity:g} would remove all {group.width} filters of {group.name}; one is kept."
             )
         return True
 
-    def _setting_for(self, layer: str) -> str | None:
-        """Return the longest name in the configuration that is the layer's own or that of a parent."""
-        matching = [name for name in self._config.sparsity if not name or f"{layer}.".startswith(f"{name}.")]
-        return max(matching, key=len, default=None)
-
     def _warn_of_idle_settings(self) -> None:
-        asked = {name for group in self._groups for name in group.asked_by}
+        asked = {name for group in self._groups for name in group.asked_by(self._config)}
         for name, sparsity in self._config.sparsity.items():
             if sparsity and name not in asked:
                 self.warnings.append(
@@ -190,12 +177,43 @@ def prune_untrained(model: nn.Module, example: torch.Tensor, config: PruningConf
     return tuple(pruner.warnings)
 
 
+def coupled_layers(graph: Any, model: nn.Module) -> Iterator[CoupledLayers]:
+    """Yield the groups of layers that can lose filters; ``graph`` is torch-pruning's of the model."""
+    names = {module: name for name, module in model.named_modules()}
+    for group in graph.get_all_groups(root_module_types=(nn.modules.conv._ConvNd, nn.Linear)):
+        if not any(member.dep.handler in CONSUMERS for member in group.items):
+            continue  # nothing reads these channels: they are the network's output
+        producers = {member.dep.target.module for member in group.items if member.dep.handler in PRODUCERS}
+        yield CoupledLayers(
+            root=group[0].dep.target.module,
+            layers=tuple(name for module, name in names.items() if module in producers),
+            width=len(group[0].idxs),
+            is_grouped=any(map(_is_grouped, producers)),
+        )
+
+
+def pruning_group(graph: Any, layers: CoupledLayers, channels: list[int]) -> Any:
+    """Return torch-pruning's group of everything that goes with these channels of the layers."""
+    handler = graph.get_pruner_of_module(layers.root).prune_out_channels
+    return graph.get_pruning_group(layers.root, handler, channels)
+
+
+def _speaks_of(setting: str, layer: str) -> bool:
+    """Tell whether a setting's name is the layer's own, or that of a parent; "" is everyone's."""
+    return not setting or f"{layer}.".startswith(f"{setting}.")
+
+
 def _is_grouped(layer: nn.Module) -> bool:
     groups = getattr(layer, "groups", 1)
     return groups != 1 and not groups == layer.in_channels == layer.out_channels
 
 
-def _trace(model: nn.Module, example: torch.Tensor) -> Any:
+def trace(model: nn.Module, example: torch.Tensor) -> Any:
+    """Return torch-pruning's dependency graph of a network, traced with one sample.
+
+    Raises:
+        TrainingError: If the forward pass fails or cannot be traced.
+    """
     was_training = model.training
     try:
         model.eval()(example)  # torch-pruning would hide what is wrong behind a second attempt

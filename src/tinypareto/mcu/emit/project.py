@@ -81,7 +81,7 @@ def emit_project(graph: Graph, plan: ArenaPlan, target: Target, compiler: Compil
     Raises:
         UnsupportedModelError: If an operator has no kernel or a shape that no descriptor can hold.
     """
-    operators = tuple(_emit_all(graph, plan))
+    operators = tuple(emit_operators(graph, plan))
     kernels = sorted({source for operator in operators for source in operator.sources})
     context = {
         **_common_context(graph, plan, target, compiler),
@@ -119,7 +119,7 @@ def emit_header(
 
 def emit_compact_weights(graph: Graph, plan: ArenaPlan) -> str:
     """Return the constants of ``weights.c`` in the form that is fastest to compile."""
-    return compact_weights(table for operator in _emit_all(graph, plan) for table in operator.tables)
+    return compact_weights(table for operator in emit_operators(graph, plan) for table in operator.tables)
 
 
 def emit_linker_script(graph: Graph, plan: ArenaPlan, target: Target) -> str:
@@ -172,7 +172,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _emit_all(graph: Graph, plan: ArenaPlan) -> Iterator[OperatorText]:
+def emit_operators(graph: Graph, plan: ArenaPlan) -> Iterator[OperatorText]:
+    """Yield the calls of the generated program in order, with their descriptors and tables."""
     for index, operator in enumerate(graph.operators):
         name = f"{index:02d}_{identifier(operator.name)}"
         place = Place(graph=graph, plan=plan, name=name)

@@ -35,6 +35,11 @@ class Table:
         alignment = " __attribute__((aligned(4)))" if self.words else ""
         return f"const {self.ctype} {self.name}[{self.values.size}]{alignment}"
 
+    @property
+    def alignment(self) -> int:
+        """Bytes of which the table's address is a multiple."""
+        return 4 if self.words else self.values.itemsize
+
     def lines(self) -> Iterator[str]:
         """Yield the initialiser's lines."""
         numbers = list(map(str, self.values.tolist()))
