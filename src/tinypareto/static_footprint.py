@@ -87,6 +87,10 @@ class StaticFootprint:
             self._known[key] = self._size_model.sizes(architecture.graph(config, kept))
         return self._known[key]
 
+    def forget_sizes(self) -> None:
+        """Drop the sizes that were computed, but not what they are computed from: for measuring speed."""
+        self._known.clear()
+
     def _architecture(self, parameters: Parameters) -> "_Architecture":
         """Return the architecture of the parameters that build_model reads; build it if they are new."""
         key = self._key(parameters)
