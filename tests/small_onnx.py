@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
+from guarded import check
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.samples import dequantize_output, quantize_input
@@ -15,7 +19,7 @@ from tinypareto.mcu.samples import dequantize_output, quantize_input
 OPSET = 20
 
 
-def float_file(path: Path, nodes, constants, dims, output="y", batch="batch") -> Path:
+def float_file(path: Path, nodes, constants, dims, output="y", batch="batch", opset=OPSET) -> Path:
     """Write a float model with input x (batch x dims) and one output; ``constants`` maps names to arrays."""
     graph = helper.make_graph(
         nodes,
@@ -24,7 +28,7 @@ def float_file(path: Path, nodes, constants, dims, output="y", batch="batch") ->
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
     onnx.save(onnx.shape_inference.infer_shapes(model), path)
     return path
 
@@ -44,9 +48,10 @@ def quantized_file(
     per_channel=True,
     activation=QuantType.QInt8,
     weight=QuantType.QInt8,
+    kinds=None,
     **extra,
 ) -> Path:
-    """Quantise a float file statically into QDQ beside it."""
+    """Quantise a float file statically into QDQ beside it; ``kinds`` of nodes, if not what onnxruntime likes to."""
     path = float_path.with_suffix(".int8.onnx")
     options = {"WeightSymmetric": True, "ActivationSymmetric": False, **extra}
     quantize_static(
@@ -57,6 +62,7 @@ def quantized_file(
         per_channel=per_channel,
         activation_type=activation,
         weight_type=weight,
+        op_types_to_quantize=kinds,
         extra_options=options,
     )
     return path
@@ -86,9 +92,8 @@ def written_by_hand(folder: Path, middle, constants=None, *, dims=(6,), output=(
     before, first = qdq("x", 0.05, -4)
     behind, last = qdq(*output)
     constants = {**first, **last, **(constants or {})}
-    return float_file(
-        folder / "hand.onnx", [*before, *middle, *behind], constants, dims, output=f"{output[0]}_r"
-    )
+    nodes = [*before, *middle, *behind]
+    return float_file(folder / "hand.onnx", nodes, constants, dims, output=f"{output[0]}_r", **more)
 
 
 def int8_weight(rows=6, columns=9):
@@ -139,3 +144,31 @@ def two_by_two(folder):
         graph.output.insert(0, helper.make_tensor_value_info("g_r", TensorProto.FLOAT, ["batch", 6]))
 
     return edited(path, extend)
+
+
+def samples(dims, seed=1, count=32):
+    """Return standard normal inputs for a network."""
+    return normal(count, *dims, seed=seed)
+
+
+def one_layer(folder, kind, dims, constants=None, *, inputs=("x",), quantization=None, **attributes):
+    """Write a file with one layer, let onnxruntime quantise it and return it; None as an attribute leaves it out."""
+    constants = constants or {}
+    attributes = {key: value for key, value in attributes.items() if value is not None}
+    node = helper.make_node(kind, [*inputs, *constants], ["y"], name="layer", **attributes)
+    path = float_file(folder / "layer.onnx", [node], constants, dims)
+    return quantized_file(path, samples(dims), **(quantization or {}))
+
+
+def refuses(path, pattern):
+    """Check that the file is refused in one line."""
+    with pytest.raises(UnsupportedModelError, match=pattern) as caught:
+        read_onnx(path)
+    assert "\n" not in str(caught.value), "one line"
+
+
+def is_exact(path, x, folder):
+    """Check that the generated C, run on this machine, gives each byte of the reference; return what was compiled."""
+    graph = optimize(read_onnx(path))
+    check(graph, quantize_input(graph, x), folder / "watched", "undefined")
+    return graph

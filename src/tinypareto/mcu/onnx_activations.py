@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, FloatArray, Int8Array, Lookup, Relu, Tensor
+from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, FloatArray, Int8Array, Lookup, Operator, Relu, Tensor
 from tinypareto.mcu.onnx_values import Activation, Draft, Node
 
 RealFunction = Callable[[FloatArray], FloatArray]
@@ -48,8 +49,17 @@ def _unfinished_lookup(node: Node, source: Activation) -> Draft:
     operator = Lookup(
         name=node.name, inputs=(source.tensor.name,), output="", table=np.zeros(256, dtype=np.int8)
     )
+    return elementwise(source, operator, levels=input_levels(source.tensor))
+
+
+def elementwise(source: Activation, operator: Operator, **settings: Any) -> Draft:
+    """Draft an operator that changes values where they lie."""
     return Draft(
-        operator=operator, shape=source.tensor.shape, dims=source.dims, levels=input_levels(source.tensor)
+        operator=operator,
+        shape=source.tensor.shape,
+        dims=source.dims,
+        channels_last=source.channels_last,
+        **settings,
     )
 
 
@@ -79,7 +89,7 @@ def _clamped(node: Node, low: float, high: float) -> Draft:
     if low < 0.0:  # no ReLU: without a layer to clamp, a table of the input itself is clamped
         return replace(_unfinished_lookup(node, source), low=low, high=high)
     operator = Relu(name=node.name, inputs=(source.tensor.name,), output="")
-    return Draft(operator=operator, shape=source.tensor.shape, dims=source.dims, low=low, high=high)
+    return elementwise(source, operator, low=low, high=high)
 
 
 def _leaky_relu(node: Node) -> Draft:

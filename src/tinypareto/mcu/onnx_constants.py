@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from tinypareto.errors import UnsupportedModelError, reason
-from tinypareto.mcu.onnx_values import Constant, Node, QuantizedConstant, Value
+from tinypareto.mcu.onnx_values import Constant, Node, QuantizedConstant, Value, along_axis
 
 
 def constant_array(tensor: onnx.TensorProto, name: str) -> Constant:
@@ -64,21 +64,16 @@ def dequantize(node: Node) -> Value:
 
 
 def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Constant:
-    if values.ndim <= 1 and values.size == 1 and values.dtype in {np.dtype(np.int8), np.dtype(np.uint8)}:
-        return _real_number(node, values)  # no weight: the value of a Pad, a factor
-    if values.dtype not in {np.dtype(np.int8), np.dtype(np.int32)}:
+    """Return symmetric weights and biases as they are, other constants (bounds, factors, summands) as real numbers."""
+    if values.dtype not in {np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int32)}:
         node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
-    if node.input(2) is not None and node.array(2).any():
-        node.refuse("weights must be symmetric (zero point 0); quantise with WeightSymmetric=True.")
     scale = np.asarray(node.array(1), np.float64)
     if not (np.isfinite(scale) & (scale > 0)).all():
         node.refuse("weight scales must be finite and above 0; calibrate the model again.")
-    return QuantizedConstant(values=values, scale=scale, axis=int(node.attributes.get("axis", 1)))
-
-
-def _real_number(node: Node, values: Constant) -> Constant:
-    scale, zero_point = node.array(1), node.array(2) if node.input(2) is not None else np.zeros((), np.int8)
-    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all():
-        node.refuse("a number must have one finite scale and one zero point; calibrate the model again.")
-    real = (values.astype(np.int32) - zero_point.reshape(()).astype(np.int32)) * scale.reshape(())
-    return np.asarray(real, np.float32)
+    zero_point = np.zeros((), np.int32) if node.input(2) is None else node.array(2).astype(np.int32)
+    axis = int(node.attributes.get("axis", 1))
+    is_number = values.ndim <= 1 and values.size == 1 and values.dtype != np.int32
+    if is_number or zero_point.any() or values.dtype == np.uint8:
+        centred = values.astype(np.int32) - along_axis(node, zero_point, values.shape, axis)
+        return np.asarray(centred * along_axis(node, scale, values.shape, axis), np.float32)
+    return QuantizedConstant(values=values, scale=scale, axis=axis)

@@ -2,57 +2,20 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 
-from tinypareto.mcu.graph import Concat, Pad, Resize, Slice, Tensor, Transpose
+from tinypareto.mcu.graph import Concat, Operator, Pad, Resize, Slice, Transpose
+from tinypareto.mcu.onnx_layouts import Dims, hwc_shape, own_shape
 from tinypareto.mcu.onnx_resize import source_indices
-from tinypareto.mcu.onnx_values import (
-    HWC_AXES,
-    Activation,
-    Dims,
-    Draft,
-    Node,
-    QuantizedConstant,
-    Shape,
-    Value,
-    hwc_shape,
-)
-
-TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (2, 0, 1), (1, 2, 0)
-
-
-def reordered(tensor: Tensor, dims: Dims) -> list[tuple[Transpose, Tensor]]:
-    """Return what turns ``tensor`` into one whose own shape is that of a reshaped value.
-
-    Args:
-        tensor: Its values in C x H x W order, reshaped to ``dims``, are the value.
-        dims: C x H x W, C x L or F.
-    """
-    (height, width, channels), shape = tensor.shape, hwc_shape(dims)
-    steps: list[tuple[Shape, tuple[int, int, int], Shape]] = []
-    if channels == shape[2]:  # only the pixels are arranged otherwise
-        steps.append((tensor.shape, (0, 1, 2), shape))
-    elif channels > 1 and height * width > 1:
-        flat = (1, 1, tensor.size) if shape[0] * shape[1] > 1 and shape[2] > 1 else shape
-        steps.append((tensor.shape, TO_CHANNELS_FIRST, flat))
-    if not steps or steps[-1][2] != shape:
-        steps.append(((shape[2], shape[0], shape[1]), TO_CHANNELS_LAST, shape))
-    result, source = [], tensor.name
-    for view, axes, out in steps:
-        name = f"{tensor.name}/as {'x'.join(map(str, out))}"
-        operator = Transpose(name=name, inputs=(source,), output=name, view=view, axes=axes)
-        result.append((
-            operator,
-            Tensor(name=name, shape=out, scale=tensor.scale, zero_point=tensor.zero_point),
-        ))
-        source = name
-    return result
+from tinypareto.mcu.onnx_values import Activation, Draft, Node, QuantizedConstant, Value
 
 
 def _concat(node: Node) -> Draft:
-    parts = [node.ordered(index) for index in range(len(node.inputs))]
+    last = all(node.activation(index).channels_last for index in range(len(node.inputs)))
+    parts = [node.ordered(index, channels_last=last) for index in range(len(node.inputs))]
     first = parts[0].dims
     axis = node.axis(int(node.attributes.get("axis", 1)), len(first))
     if any(_without(part.dims, axis) != _without(first, axis) for part in parts):
@@ -62,13 +25,13 @@ def _concat(node: Node) -> Draft:
         name=node.name,
         inputs=tuple(part.tensor.name for part in parts),
         output="",
-        axis=HWC_AXES[len(first)][axis],
+        axis=parts[0].places[axis],
     )
-    return Draft(operator=operator, shape=hwc_shape(dims), dims=dims)
+    return _drafted(operator, parts[0], dims)
 
 
 def _split(node: Node) -> tuple[Value, ...]:
-    source = node.ordered(0)
+    source = node.ordered(0, channels_last=None)
     axis = node.axis(int(node.attributes.get("axis", 0)), len(source.dims))
     total = source.dims[axis]
     sizes = node.integers(1, "split")
@@ -86,7 +49,7 @@ def _split(node: Node) -> tuple[Value, ...]:
 
 
 def _slice(node: Node) -> Draft:
-    source = node.ordered(0)
+    source = node.ordered(0, channels_last=None)
     starts, ends = node.integers(1, "starts"), node.integers(2, "ends")
     if starts is None or ends is None:
         node.refuse("its starts and ends must be given; export it again.")
@@ -110,7 +73,7 @@ def _sliced(node: Node, source: Activation, kept: dict[int, range]) -> Draft:
     for axis, span in kept.items():
         if not span:
             node.refuse(f"it must keep something of axis {axis + 1}, which has {dims[axis]}; drop the node.")
-        place = HWC_AXES[len(dims)][axis]
+        place = source.places[axis]
         start[place], step[place], dims[axis] = span.start, span.step, len(span)
     operator = Slice(
         name=node.name,
@@ -119,11 +82,11 @@ def _sliced(node: Node, source: Activation, kept: dict[int, range]) -> Draft:
         start=(start[0], start[1], start[2]),
         step=(step[0], step[1], step[2]),
     )
-    return Draft(operator=operator, shape=hwc_shape(tuple(dims)), dims=tuple(dims))
+    return _drafted(operator, source, tuple(dims))
 
 
 def _pad(node: Node) -> Draft:
-    source = node.ordered(0)
+    source = node.ordered(0, channels_last=None)
     mode = bytes(node.attributes.get("mode", b"constant"))
     if mode != b"constant":
         node.refuse(f"mode {mode.decode(errors='replace')} must be constant; pad with a constant.")
@@ -132,7 +95,7 @@ def _pad(node: Node) -> Draft:
     for axis, (first, last) in _pads_by_axis(node, rank).items():
         if first < 0 or last < 0:
             node.refuse(f"pads {(first, last)} must be at least 0; crop with Slice.")
-        before[HWC_AXES[rank][axis]], behind[axis] = first, last
+        before[source.places[axis]], behind[axis] = first, last
         dims[axis] += first + last
     operator = Pad(
         name=node.name,
@@ -141,7 +104,7 @@ def _pad(node: Node) -> Draft:
         before=(before[0], before[1], before[2]),
         value=0,
     )
-    return Draft(operator=operator, shape=hwc_shape(tuple(dims)), dims=tuple(dims), padding=_pad_value(node))
+    return replace(_drafted(operator, source, tuple(dims)), padding=_pad_value(node))
 
 
 def _pads_by_axis(node: Node, rank: int) -> dict[int, tuple[int, int]]:
@@ -190,8 +153,8 @@ def _transpose(node: Node) -> Draft:
         node.refuse(f"it must permute axes 1..{rank} and keep the batch first, not {order}.")
     dims = tuple(source.dims[axis - 1] for axis in order[1:])
     axes = [0, 1, 2]
-    for axis, place in enumerate(HWC_AXES[rank]):
-        axes[place] = HWC_AXES[rank][order[axis + 1] - 1]
+    for axis, place in enumerate(source.places):
+        axes[place] = source.places[order[axis + 1] - 1]
     operator = Transpose(
         name=node.name,
         inputs=(source.tensor.name,),
@@ -207,7 +170,8 @@ def _shuffle(node: Node, source: Activation) -> Draft:
     first, second, *rest = source.dims
     height, width, channels = source.tensor.shape
     order = [int(axis) for axis in node.attributes.get("perm", ())]
-    if order != [0, 2, 1, 3, 4] or rest != [height, width] or first * second != channels:
+    fits = not source.channels_last and rest == [height, width] and first * second == channels
+    if order != [0, 2, 1, 3, 4] or not fits:
         node.refuse(
             f"of four axes {source.dims} it must swap the first two, which split the channels, not permute "
             f"{order}; use at most three axes besides the batch."
@@ -220,6 +184,12 @@ def _shuffle(node: Node, source: Activation) -> Draft:
         axes=(0, 2, 1),
     )
     return Draft(operator=operator, shape=source.tensor.shape, dims=(second, first, height, width))
+
+
+def _drafted(operator: Operator, source: Activation, dims: Dims) -> Draft:
+    """Draft an operator that keeps the layout of its (first) input, in a value's own shape."""
+    last = source.channels_last
+    return Draft(operator=operator, shape=own_shape(dims, channels_last=last), dims=dims, channels_last=last)
 
 
 def _without(dims: Dims, axis: int) -> tuple[int, Dims]:

@@ -6,21 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinypareto.mcu.graph import AveragePool, Convolution, Dense, FloatArray, MaxPool, Window
+from tinypareto.mcu.graph import Convolution
 from tinypareto.mcu.onnx_activations import ACTIVATIONS
 from tinypareto.mcu.onnx_arithmetic import ARITHMETIC
+from tinypareto.mcu.onnx_layouts import Dims
 from tinypareto.mcu.onnx_moves import MOVES
+from tinypareto.mcu.onnx_pools import POOLS, image_dims
+from tinypareto.mcu.onnx_products import PRODUCTS, channel_scales
 from tinypareto.mcu.onnx_rankings import RANKINGS
-from tinypareto.mcu.onnx_values import (
-    Activation,
-    Dims,
-    Draft,
-    Node,
-    QuantizedConstant,
-    Shape,
-    Value,
-)
-from tinypareto.mcu.onnx_windows import inside_counts, output_shape, reach, read_window
+from tinypareto.mcu.onnx_values import Activation, Draft, Node, Value
+from tinypareto.mcu.onnx_windows import output_shape, read_window
 
 
 def convert(node: Node) -> Value | tuple[Value, ...]:
@@ -42,7 +37,7 @@ def _convolution(node: Node) -> Draft:
         node.refuse(f"weights of shape {weight.shape} do not match the input {image.dims}; export it again.")
     if weight.ndim == 3:
         weight = weight[:, :, None, :]
-    scale = _channel_scales(node, constant, channel_axis=0)
+    scale = channel_scales(node, constant, channel_axis=0)
     window = read_window(node, image, kernel=weight.shape[2:])
     operator = Convolution(
         name=node.name,
@@ -60,113 +55,7 @@ def _convolution(node: Node) -> Draft:
             f"{image.dims}; export it again."
         )
     shape = output_shape(node, image, window, channels=len(weight))
-    return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
-
-
-def _gemm(node: Node) -> Draft:
-    plain = {"alpha": 1.0, "beta": 1.0, "transA": 0}
-    if any(node.attributes.get(key, value) != value for key, value in plain.items()):
-        node.refuse("alpha and beta must be 1 and transA 0; fold the factors into the weights.")
-    return _dense(node, transposed=bool(node.attributes.get("transB", 0)))
-
-
-def _dense(node: Node, *, transposed: bool = False) -> Draft:
-    vector, constant = node.activation(0), node.weight(1)
-    weight = constant.values if transposed else constant.values.T  # cout x cin
-    if len(vector.dims) != 1 or weight.ndim != 2 or weight.shape[1] != vector.dims[0]:
-        node.refuse(
-            f"{weight.shape[1:]} weights per output do not match the input {vector.dims}; flatten it."
-        )
-    scale = _channel_scales(node, constant, channel_axis=0 if transposed else 1)
-    height, width, channels = vector.tensor.shape
-    hwc_weight = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-    product_scale = vector.tensor.scale * scale
-    operator = Dense(
-        name=node.name,
-        inputs=(vector.tensor.name,),
-        output="",
-        weight=np.ascontiguousarray(hwc_weight).reshape(weight.shape),
-        bias=node.bias(2, product_scale),
-        weight_scale=scale,
-    )
-    awaited = None if node.input(2) is not None else product_scale
-    outputs = len(weight)
-    return Draft(operator=operator, shape=(1, 1, outputs), dims=(outputs,), product_scale=awaited)
-
-
-def _max_pool(node: Node) -> Draft:
-    image = node.image(0)
-    window = read_window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
-    return _pool(node, image, MaxPool(name=node.name, inputs=(image.tensor.name,), output="", window=window))
-
-
-def _average_pool(node: Node) -> Draft:
-    image = node.image(0)
-    window = read_window(node, image, kernel=tuple(node.attributes["kernel_shape"]))
-    count_padding = bool(node.attributes.get("count_include_pad", 0))
-    if not all(inside_counts(image, window, axis).min() for axis in (0, 1)):
-        node.refuse(f"window {window.kernel} must always see a part of the input; use less padding.")
-    operator = AveragePool(
-        name=node.name,
-        inputs=(image.tensor.name,),
-        output="",
-        window=window,
-        count_padding=count_padding,
-    )
-    return _pool(node, image, operator)
-
-
-def _pool(node: Node, image: Activation, operator: MaxPool | AveragePool) -> Draft:
-    window = operator.window
-    if any(pad >= reach(window, side % 2) for side, pad in enumerate(window.padding)):
-        node.refuse(f"padding {window.padding} must be smaller than the window {window.kernel}.")
-    shape = output_shape(node, image, window, channels=image.tensor.shape[2])
-    return Draft(operator=operator, shape=shape, dims=_chw(shape, len(image.dims)))
-
-
-def _global_max_pool(node: Node) -> Draft:
-    image = node.image(0)
-    window = Window(kernel=image.tensor.shape[:2])
-    return _pool(node, image, MaxPool(name=node.name, inputs=(image.tensor.name,), output="", window=window))
-
-
-def _global_average_pool(node: Node) -> Draft:
-    rank = len(node.image(0).dims)
-    return _mean(node, axes=tuple(range(2, rank + 1)), keep=True)
-
-
-def _reduce_mean(node: Node) -> Draft:
-    return _mean(node, axes=_reduced_axes(node), keep=bool(node.attributes.get("keepdims", 1)))
-
-
-def _reduce_max(node: Node) -> Draft:
-    axes, keep = _reduced_axes(node), bool(node.attributes.get("keepdims", 1))
-    mean = _mean(node, axes=axes, keep=keep)
-    assert isinstance(mean.operator, AveragePool)
-    operator = MaxPool(name=node.name, inputs=mean.operator.inputs, output="", window=mean.operator.window)
-    return replace(mean, operator=operator)
-
-
-def _reduced_axes(node: Node) -> tuple[int, ...]:
-    return tuple(node.integers(1, "axes") or ())
-
-
-def _mean(node: Node, *, axes: tuple[int, ...], keep: bool) -> Draft:
-    """Reduce spatial axes to their mean; ``axes`` count the batch axis as 0, as the file does."""
-    image = node.image(0)
-    rank = len(image.dims) + 1
-    reduced = {axis % rank for axis in axes}
-    if not reduced or not reduced <= set(range(2, rank)):
-        node.refuse(f"it must go over spatial axes (2..{rank - 1}) only, not {sorted(reduced)}.")
-    height, width, channels = image.tensor.shape
-    kernel = (height if rank == 4 and 2 in reduced else 1, width if rank - 1 in reduced else 1)
-    operator = AveragePool(
-        name=node.name, inputs=(image.tensor.name,), output="", window=Window(kernel=kernel, stride=kernel)
-    )
-    shape = (height // kernel[0], width // kernel[1], channels)
-    kept = tuple(1 if axis in reduced else size for axis, size in enumerate(image.dims, start=1))
-    left = tuple(size for axis, size in enumerate(image.dims, start=1) if axis not in reduced)
-    return Draft(operator=operator, shape=shape, dims=kept if keep else left)
+    return Draft(operator=operator, shape=shape, dims=image_dims(shape, len(image.dims)))
 
 
 def _reshape(node: Node) -> Value:
@@ -228,39 +117,17 @@ def _with_dims(node: Node, dims: Dims) -> Value:
     return replace(value, dims=dims)
 
 
-def _channel_scales(node: Node, constant: QuantizedConstant, channel_axis: int) -> FloatArray:
-    """Return one scale per output channel from a scale per channel or per tensor."""
-    channels = constant.values.shape[channel_axis]
-    if constant.scale.size == 1:
-        return np.full(channels, constant.scale.reshape(-1)[0])
-    if constant.axis % constant.values.ndim != channel_axis or constant.scale.size != channels:
-        node.refuse("its weights must be quantised per tensor or per output channel.")
-    return constant.scale
-
-
-def _chw(shape: Shape, rank: int) -> Dims:
-    """Return the file's shape of an image or, at rank 2, of a series."""
-    height, width, channels = shape
-    return (channels, height, width) if rank == 3 else (channels, width)
-
-
 CONVERTERS: dict[str, Callable[[Node], Value | tuple[Value, ...]]] = {
     **ACTIVATIONS,
     **ARITHMETIC,
     **MOVES,
+    **POOLS,
+    **PRODUCTS,
     **RANKINGS,
-    "AveragePool": _average_pool,
     "Conv": _convolution,
     "Dropout": _identity,
     "Flatten": _flatten,
-    "Gemm": _gemm,
-    "GlobalAveragePool": _global_average_pool,
-    "GlobalMaxPool": _global_max_pool,
     "Identity": _identity,
-    "MatMul": _dense,
-    "MaxPool": _max_pool,
-    "ReduceMax": _reduce_max,
-    "ReduceMean": _reduce_mean,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,

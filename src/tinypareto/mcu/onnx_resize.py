@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tinypareto.mcu.onnx_values import Dims, Node
+from tinypareto.mcu.onnx_layouts import Dims
+from tinypareto.mcu.onnx_values import Node
 
 Float32Array = npt.NDArray[np.float32]
 

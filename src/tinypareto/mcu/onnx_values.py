@@ -6,13 +6,14 @@
     Activation         an int8 tensor, seen as the file sees it
     Draft              an operator whose output still awaits its QuantizeLinear
 
-``dims`` is a value's shape in the file without the batch axis: channels first. A tensor's elements in
-C x H x W order, reshaped to ``dims``, are the value; so a reshape changes nothing but ``dims``.
+``dims`` is a value's shape in the file without the batch axis. A tensor's elements in C x H x W order or, where
+``channels_last`` says so, in its own order, reshaped to ``dims``, are the value; so a reshape changes nothing but
+``dims``.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -20,9 +21,8 @@ import numpy.typing as npt
 
 from tinypareto.errors import UnsupportedModelError
 from tinypareto.mcu.graph import FloatArray, Int32Array, Operator, Tensor
+from tinypareto.mcu.onnx_layouts import Dims, Inserted, Shape, arranged, axis_places
 
-Dims: TypeAlias = tuple[int, ...]
-Shape: TypeAlias = tuple[int, int, int]
 Constant: TypeAlias = npt.NDArray[Any]
 
 
@@ -49,20 +49,29 @@ class Activation:
 
     tensor: Tensor
     dims: Dims
+    channels_last: bool = False
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """In which axis of height, width, channels each axis of dims lies, if the tensor has its own shape."""
+        return axis_places(len(self.dims), channels_last=self.channels_last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An operator whose output has a shape (H x W x C) and real bounds, but no scale yet.
 
-    ``product_scale`` is the scale of a dense layer's products as long as its bias is unknown. ``levels``
+    ``product_scale`` is the scale of a matrix product's terms as long as its bias is unknown. ``levels``
     are the 256 real outputs of a Lookup, whose table awaits the scale, and ``padding`` the real value that a
-    Pad puts around its input. Where ``steps``, scale and zero point, are known beforehand, no QuantizeLinear follows.
+    Pad puts around its input. ``seen_as`` is the shape in which others see what the operator writes, if not its own.
+    Where ``steps``, scale and zero point, are known beforehand, no QuantizeLinear follows.
     """
 
     operator: Operator
     shape: Shape
     dims: Dims
+    channels_last: bool = False
+    seen_as: Shape | None = None
     low: float = -math.inf
     high: float = math.inf
     product_scale: FloatArray | None = field(default=None, repr=False)
@@ -78,7 +87,8 @@ Value: TypeAlias = Constant | QuantizedConstant | NetworkInput | Activation | Dr
 class Node:
     """A node of the file: name, kind (ONNX operator type), attributes, inputs (None: left out).
 
-    ``outputs`` is their number, ``opset`` the version of the operator set.
+    ``outputs`` is their number, ``opset`` the version of the operator set. ``moves`` collects what must bring its
+    inputs into the order in which its operator needs them.
     """
 
     name: str
@@ -87,6 +97,7 @@ class Node:
     inputs: tuple[Value | None, ...]
     outputs: int = 1
     opset: int = 13
+    moves: list[Inserted] = field(default_factory=list)
 
     def refuse(self, reason: str) -> NoReturn:
         """Raise the error that names this node.
@@ -111,7 +122,7 @@ class Node:
         return value
 
     def image(self, index: int) -> Activation:
-        """Return an activation seen as C x H x W or C x L."""
+        """Return an activation seen as C x H x W or C x L, channels first."""
         value = self.ordered(index)
         if not 2 <= len(value.dims) <= 3:
             self.refuse(
@@ -120,15 +131,23 @@ class Node:
             )
         return value
 
-    def ordered(self, index: int) -> Activation:
-        """Return an activation whose dims are those of its tensor: C x H x W, C x L or F."""
+    def ordered(self, index: int, *, channels_last: bool | None = False) -> Activation:
+        """Return an activation whose tensor has its own shape, transposed if the file reshaped it.
+
+        Args:
+            index: Of the input.
+            channels_last: The layout that is needed; None if each will do.
+        """
         value = self.activation(index)
-        if len(value.dims) > 3 or hwc_shape(value.dims) != value.tensor.shape:
+        last = value.channels_last if channels_last is None else channels_last
+        if len(value.dims) > 3 and not (last and channels_last):
             self.refuse(
                 f"input {index} must have at most three axes besides the batch, not {value.dims}; "
                 "remove the reshape before it."
             )
-        return value
+        moves = arranged(value.tensor, value.dims, channels_last=value.channels_last, wanted_last=last)
+        self.moves.extend(moves)
+        return replace(value, tensor=moves[-1][1] if moves else value.tensor, channels_last=last)
 
     def axis(self, index: int, rank: int) -> int:
         """Return an axis of the file, which counts the batch as 0 and may be negative, as an index of dims.
@@ -153,6 +172,16 @@ class Node:
             self.refuse(f"input {index} must be a constant; export the model with fixed values there.")
         return value
 
+    def real_constant(self, index: int) -> FloatArray | None:
+        """Return an input that is a constant, quantised or not, as real numbers; None if it is none."""
+        value = self.input(index)
+        if isinstance(value, np.ndarray):
+            return np.asarray(value, np.float64) if np.issubdtype(value.dtype, np.number) else None
+        if not isinstance(value, QuantizedConstant):
+            return None
+        scale = along_axis(self, value.scale, value.values.shape, value.axis)
+        return np.asarray(value.values * scale, np.float64)
+
     def number(self, index: int) -> float:
         """Return an input that must be one constant number."""
         found = self.array(index)
@@ -164,7 +193,10 @@ class Node:
         """Return an input that must be an int8 constant behind DequantizeLinear."""
         value = self.input(index)
         if not isinstance(value, QuantizedConstant) or value.values.dtype != np.int8:
-            self.refuse("its weights must be int8 constants behind DequantizeLinear (weight_type=QInt8).")
+            self.refuse(
+                "its weights must be symmetric int8 constants behind DequantizeLinear; quantise with "
+                "weight_type=QInt8 and WeightSymmetric=True."
+            )
         return value
 
     def bias(self, index: int, scale: FloatArray) -> Int32Array:
@@ -186,17 +218,13 @@ class Node:
         return steps
 
 
-# For each rank of dims: the axis of H x W x C (0, 1, 2) in which an axis of the file lies.
-HWC_AXES: Mapping[int, tuple[int, ...]] = {1: (2,), 2: (2, 1), 3: (2, 0, 1)}
-
-
-def hwc_shape(dims: Dims) -> Shape:
-    """Return the shape of the tensor for a value of the file: C x H x W, C x L or F.
-
-    Example:
-        >>> hwc_shape((3, 4, 5)), hwc_shape((3, 16)), hwc_shape((10,))
-        ((4, 5, 3), (1, 16, 3), (1, 1, 10))
-    """
-    channels, *spatial = dims
-    height, width = (1, 1, *spatial)[-2:]
-    return height, width, channels
+def along_axis(node: Node, steps: npt.NDArray[Any], shape: tuple[int, ...], axis: int) -> npt.NDArray[Any]:
+    """Return scales or zero points, one or one for each index of an axis, so that they fit values of ``shape``."""
+    if steps.size == 1:
+        return steps.reshape(())
+    if not -len(shape) <= axis < len(shape) or steps.shape != (shape[axis],):
+        node.refuse(
+            f"a constant of shape {shape} must have one scale and zero point, or one for each index of an axis; "
+            "calibrate the model again."
+        )
+    return steps.reshape([-1 if index == axis % len(shape) else 1 for index in range(len(shape))])

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinypareto.mcu.graph import Window
-from tinypareto.mcu.onnx_values import Activation, Node, Shape
+from tinypareto.mcu.onnx_layouts import Shape
+from tinypareto.mcu.onnx_values import Activation, Node
 
 Int64Array = npt.NDArray[np.int64]
 

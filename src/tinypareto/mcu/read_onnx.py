@@ -5,6 +5,7 @@ computes in float and the scales stand around it. Reading walks the nodes once, 
 becomes a draft, the QuantizeLinear behind it gives the draft its scale and thereby makes it an operator.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,31 +32,10 @@ from tinypareto.mcu.onnx_activations import input_levels, lookup_table
 from tinypareto.mcu.onnx_constants import activation_steps, constant_array, constant_of, dequantize
 from tinypareto.mcu.onnx_file import open_onnx, sort_nodes
 from tinypareto.mcu.onnx_inputs import quantize_inputs_early
-from tinypareto.mcu.onnx_moves import MOVES, reordered
+from tinypareto.mcu.onnx_layouts import UNMOVED, Dims, Inserted, arranged, hwc_shape, is_neutral, moved
 from tinypareto.mcu.onnx_operators import convert
-from tinypareto.mcu.onnx_rankings import RANKINGS
-from tinypareto.mcu.onnx_values import (
-    Activation,
-    Dims,
-    Draft,
-    NetworkInput,
-    Node,
-    Value,
-    hwc_shape,
-)
+from tinypareto.mcu.onnx_values import Activation, Draft, NetworkInput, Node, Value
 
-# Kinds of nodes for which a value that the file reshaped is brought into the order of its new shape.
-ORDER_MATTERS = frozenset({
-    *MOVES,
-    *RANKINGS,
-    "AveragePool",
-    "Conv",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "MaxPool",
-    "ReduceMax",
-    "ReduceMean",
-})
 QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a renamed graph output
 
 
@@ -138,14 +118,40 @@ class _Reader:
                     f"Output '{name}' must differ from the others, but is '{value.tensor.name}' again; keep one."
                 )
             results[value.tensor.name] = value
-        return list(results.values())
+        return [self._channels_first(value) for value in results.values()]
+
+    def _channels_first(self, result: Activation) -> Activation:
+        """Return an output as the application reads it, under its own name."""
+        if not result.channels_last or is_neutral(result.tensor.shape):
+            return replace(result, channels_last=False)
+        inner = replace(result.tensor, name=f"{result.tensor.name}/channels last")
+        self._rename(result.tensor, inner)
+        dims = (*result.dims[:2], math.prod(result.dims[2:]))
+        *between, (last, tensor) = arranged(inner, dims, channels_last=True, wanted_last=False)
+        self._insert(between)
+        outer = replace(tensor, name=result.tensor.name)
+        self._insert([(replace(last, output=outer.name), outer)])
+        return Activation(tensor=outer, dims=result.dims)
+
+    def _rename(self, old: Tensor, new: Tensor) -> None:
+        """Give a tensor another name wherever it is used."""
+        del self.tensors[old.name]
+        self.tensors[new.name] = new
+        self.operators = [
+            replace(
+                operator,
+                inputs=tuple(new.name if name == old.name else name for name in operator.inputs),
+                output=new.name if operator.output == old.name else operator.output,
+            )
+            for operator in self.operators
+        ]
 
     def _read_node(self, proto: onnx.NodeProto) -> None:
         node = Node(
             name=proto.name or proto.output[0],
             kind=proto.op_type,
             attributes={item.name: onnx.helper.get_attribute_value(item) for item in proto.attribute},
-            inputs=tuple(self._ordered(proto.op_type, self.values.get(name)) for name in proto.input),
+            inputs=tuple(self.values.get(name) for name in proto.input),
             outputs=len(proto.output),
             opset=self.opset,
         )
@@ -157,6 +163,7 @@ class _Reader:
             value = dequantize(node)
         else:
             value = convert(node)
+            self._insert(node.moves)
             if isinstance(value, Draft) and value.steps is not None:
                 value = self._settle(node, value, proto.output[0], value.steps)
         values = value if isinstance(value, tuple) else (value,)
@@ -164,17 +171,12 @@ class _Reader:
             node.refuse("only its first output is supported; do not use the others.")
         self.values.update(zip(proto.output, values, strict=False))
 
-    def _ordered(self, kind: str, value: Value | None) -> Value | None:
-        """Return a value as the node needs it: transposed, if the file reshaped it and the order matters."""
-        if kind not in ORDER_MATTERS or not isinstance(value, Activation) or len(value.dims) > 3:
-            return value
-        if value.tensor.shape == hwc_shape(value.dims):
-            return value
-        for operator, tensor in reordered(value.tensor, value.dims):
+    def _insert(self, moves: list[Inserted]) -> None:
+        """Append operators that bring values into another order, each once."""
+        for operator, tensor in moves:
             if tensor.name not in self.tensors:
                 self.operators.append(operator)
                 self.tensors[tensor.name] = tensor
-        return Activation(tensor=tensor, dims=value.dims)
 
     def _quantize(self, node: Node, wanted: str) -> Activation:
         """Give a draft, or the network's input, the scale that turns it into a tensor."""
@@ -194,15 +196,27 @@ class _Reader:
         self, node: Node, source: NetworkInput | Draft, name: str, steps: tuple[float, int]
     ) -> Activation:
         """Return the tensor ``name`` of a value whose scale and zero point are known now."""
-        shape = source.shape if isinstance(source, Draft) else hwc_shape(source.dims)
+        shape = source.seen_as or source.shape if isinstance(source, Draft) else hwc_shape(source.dims)
         tensor = Tensor(name=name, shape=shape, scale=steps[0], zero_point=steps[1])
         if name not in self.tensors:
             self.tensors[name], self.sources[name] = tensor, source
             if isinstance(source, Draft):
-                self.operators.append(self._finished(source, tensor))
+                self._append(source, tensor)
         elif self.tensors[name] != tensor or self.sources.get(name) is not source:
             node.refuse(f"'{name}' is quantised twice with different scales; quantise it once.")
-        return Activation(tensor=tensor, dims=source.dims)
+        last = isinstance(source, Draft) and source.channels_last
+        return Activation(tensor=tensor, dims=source.dims, channels_last=last)
+
+    def _append(self, draft: Draft, output: Tensor) -> None:
+        """Append the draft's operator and, where others see what it writes in another shape, that view of it."""
+        inner = output
+        if draft.shape != output.shape:
+            inner = replace(output, name=f"{output.name}/flat", shape=draft.shape)
+            self.tensors[inner.name] = inner
+        self.operators.append(self._finished(draft, inner))
+        if inner is not output:
+            view, _ = moved(inner, UNMOVED, output.shape, "as")
+            self.operators.append(replace(view, output=output.name))
 
     def _finished(self, draft: Draft, output: Tensor) -> Operator:
         taken = {operator.name for operator in self.operators}
