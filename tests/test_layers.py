@@ -66,6 +66,7 @@ LAYERS = [
     "mcu.onnx_operators",
     "mcu.onnx_file",
     "mcu.onnx_constants",
+    "mcu.onnx_shapes",
     "mcu.read_onnx",
     "mcu.samples",
     "mcu.moves",

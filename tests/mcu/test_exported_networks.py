@@ -162,12 +162,30 @@ class Mixer(nn.Module):
         return self.head(x.mean(1))
 
 
+class Attended(nn.Module):
+    """Spatial attention from means and maxima over channels, and a resize to another value's size."""
+
+    dims = (3, 9, 10)
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.where = nn.Conv2d(3, 6, 3, 1, 1), nn.Conv2d(2, 6, 3, 1, 1)
+        self.last = nn.Conv2d(6, 5, 1)
+
+    def forward(self, x):
+        x = F.relu(self.stem(x))
+        seen = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        x = x * torch.sigmoid(self.where(seen))
+        x = x + F.interpolate(F.max_pool2d(x, 2), size=x.shape[2:])
+        return F.relu(self.last(x)).mean((1, 2))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """Export each network once; the files lie by class."""
     folder = tmp_path_factory.mktemp("float")
     files = {}
-    for make in (ResNet, Separable, Gated, Flattened, Branched, Mixer):
+    for make in (ResNet, Separable, Gated, Flattened, Branched, Mixer, Attended):
         torch.manual_seed(0)
         files[make] = folder / f"{make.__name__}.onnx"
         export_onnx(make(), torch.from_numpy(normal(1, *make.dims)), files[make])
@@ -214,8 +232,16 @@ def test_layers_over_the_last_axis_are_at_most_two_steps_from_onnxruntime(export
     assert steps_apart(path, x, short).max() <= 2
 
 
+@pytest.mark.parametrize("config", [PER_CHANNEL, PER_TENSOR, SYMMETRIC])
+def test_means_over_channels_and_resizes_are_at_most_two_steps_from_onnxruntime(exported, tmp_path, config):
+    path, x = quantized(exported, Attended, tmp_path, config), normal(100, *Attended.dims, seed=2)
+    assert read_onnx(path).output_dims == ((10,),)
+    assert steps_apart(path, x).max() <= 2
+    assert steps_apart(path, x, optimize(read_onnx(path))).max() <= 2
+
+
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
-@pytest.mark.parametrize("make", [Mixer])
+@pytest.mark.parametrize("make", [Mixer, Attended])
 def test_a_simulated_core_gives_the_bytes_of_the_reference(exported, tmp_path, make, core):
     graph = optimize(read_onnx(quantized(exported, make, tmp_path, PER_CHANNEL)))
     x = quantize_input(graph, normal(3, *make.dims, seed=4))

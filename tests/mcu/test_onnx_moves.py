@@ -8,7 +8,7 @@ from onnx import helper
 from small_onnx import float_file, normal, qdq, quantized_file, steps_apart, written_by_hand
 
 from tinypareto.errors import UnsupportedModelError
-from tinypareto.mcu.graph import Concat, Pad, Resize, Slice, Transpose
+from tinypareto.mcu.graph import Concat, Pad, Slice, Transpose
 from tinypareto.mcu.read_onnx import read_onnx
 
 IMAGE, SERIES, VECTOR = (4, 7, 6), (4, 19), (23,)
@@ -130,30 +130,6 @@ def test_padding_of_named_axes_defaults_to_zero(tmp_path):
     assert (operator.before, operator.value) == ((0, 1, 2), -4)
 
 
-COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
-ROUNDING = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
-
-
-@pytest.mark.parametrize("coordinates", COORDINATES)
-@pytest.mark.parametrize("rounding", ROUNDING)
-@pytest.mark.parametrize("scales", [(2.0, 3.0), (1.7, 0.6), (0.5, 2.5), (0.3, 0.2)])
-def test_a_resize_picks_the_neighbours_that_onnxruntime_picks(tmp_path, coordinates, rounding, scales):
-    node = helper.make_node(
-        "Resize", ["x_r", "", "scales"], ["h"], mode="nearest",
-        coordinate_transformation_mode=coordinates, nearest_mode=rounding,
-    )  # fmt: skip
-    path = one_node(tmp_path, node, IMAGE, SAME, {"scales": np.array([1, 1, *scales], np.float32)})
-    agrees(path, IMAGE, Resize)
-
-
-@pytest.mark.parametrize(
-    ("dims", "axes"), [(IMAGE, {2: 13, 3: 5}), (IMAGE, {2: 1, 3: 1}), (IMAGE, {3: 11}), (SERIES, {-1: 50})]
-)
-def test_a_resize_to_given_sizes_is_that_of_onnxruntime(tmp_path, dims, axes):
-    node = helper.make_node("Resize", ["x_r", "", "", "sizes"], ["h"], axes=list(axes))
-    agrees(one_node(tmp_path, node, dims, OTHER, integers(sizes=list(axes.values()))), dims, Resize)
-
-
 @pytest.mark.parametrize(
     ("dims", "order"),
     [(IMAGE, p) for p in ((0, 2, 3, 1), (0, 3, 1, 2), (0, 1, 3, 2), (0, 3, 2, 1), (0, 2, 1, 3), (0, 1, 2, 3))]
@@ -230,25 +206,6 @@ def test_what_cannot_be_moved_is_refused_with_a_remedy(tmp_path, case):
     with pytest.raises(UnsupportedModelError, match=said) as caught:
         read_onnx(path)
     assert "\n" not in str(caught.value), "one line"
-
-
-@pytest.mark.parametrize(
-    ("attributes", "scales", "said"),
-    [
-        ({"mode": "linear"}, [1, 1, 2, 2], "mode linear must be nearest"),
-        ({"coordinate_transformation_mode": "tf_crop_and_resize"}, [1, 1, 2, 2], "must be one of half_pixel"),
-        ({"coordinate_transformation_mode": "half_pixel_symmetric"}, [1, 1, 2, 2], "must be one of half"),
-        ({}, [1, 2, 2, 2], "keep the channels"),
-        ({}, [2, 1, 2, 2], "keep the batch|batch"),
-        ({}, [1, 1, 1e6, 2], "65536"),
-        ({}, [1, 1, 0.01, 2], "1 to 65536|read as ONNX"),
-    ],
-)
-def test_a_resize_of_another_kind_is_refused_with_a_remedy(tmp_path, attributes, scales, said):
-    node = helper.make_node("Resize", ["x_r", "roi", "scales"], ["h"], **attributes)
-    constants = {"scales": np.array(scales, np.float32), "roi": np.zeros(8, np.float32)}
-    with pytest.raises(UnsupportedModelError, match=said):
-        read_onnx(one_node(tmp_path, node, IMAGE, constants=constants))
 
 
 def test_a_value_of_padding_that_is_no_number_is_refused(tmp_path):

@@ -1,11 +1,13 @@
 """Which input position a nearest-neighbour Resize node reads for each output position.
 
-Computed in float32, as onnxruntime does, so that halves fall on the same side.
+Computed in float32 where onnxruntime does so, that halves fall on the same side; a position within 1e-6 of one is
+taken for one there.
 
 Source: ONNX operator specification, Resize.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +16,14 @@ from tinypareto.mcu.onnx_layouts import Dims
 from tinypareto.mcu.onnx_values import Node
 
 Float32Array = npt.NDArray[np.float32]
+RealArray = npt.NDArray[np.floating[Any]]
 
 ONE, HALF = np.float32(1), np.float32(0.5)
+NEARLY_HALF = np.float64(0.5 + 1e-6)
 
-_ROUND: dict[bytes, Callable[[Float32Array], Float32Array]] = {
-    b"round_prefer_floor": lambda x: np.ceil(x - HALF),
-    b"round_prefer_ceil": lambda x: np.floor(x + HALF),
+_ROUND: dict[bytes, Callable[[Float32Array], RealArray]] = {
+    b"round_prefer_floor": lambda x: np.ceil(x - NEARLY_HALF),
+    b"round_prefer_ceil": lambda x: np.floor(x + NEARLY_HALF),
     b"floor": np.floor,
     b"ceil": np.ceil,
 }
@@ -35,8 +39,10 @@ def source_indices(node: Node, dims: Dims) -> list[tuple[int, ...]]:
     policy = bytes(node.attributes.get("keep_aspect_ratio_policy", b"stretch"))
     if mode != b"nearest" or policy != b"stretch":
         node.refuse(f"mode {mode.decode(errors='replace')} must be nearest and stretch; export it so.")
-    result = []
-    for axis, (size, scale) in enumerate(_scaled(node, dims)):
+    result, scaled = [], _scaled(node, dims)
+    if tuple(size for size, _ in scaled) == dims:  # onnxruntime copies then, whatever the scales are
+        return [tuple(range(size)) for size in dims[1:]]
+    for axis, (size, scale) in enumerate(scaled):
         if axis == 0 and (size != dims[0] or scale != 1):
             node.refuse("it must resize height and width only; keep the channels.")
         if axis:
@@ -78,6 +84,7 @@ def _nearest(node: Node, before: int, after: int, scale: np.float32) -> tuple[in
     centred = (x + HALF) / scale - HALF
     places = {
         b"half_pixel": centred,
+        b"half_pixel_symmetric": _symmetric(before, after, scale),
         b"pytorch_half_pixel": centred if after > 1 else np.zeros(1, np.float32),
         b"asymmetric": x / scale,
         b"align_corners": x * np.float32(before - 1) / np.float32(max(after - 1, 1)),
@@ -88,6 +95,16 @@ def _nearest(node: Node, before: int, after: int, scale: np.float32) -> tuple[in
         )
     indices = np.clip(rounding(places[mode]), 0, before - 1)
     return tuple(int(index) for index in indices)
+
+
+def _symmetric(before: int, after: int, scale: np.float32) -> Float32Array:
+    """Return half pixels about the middle of the size that the scale asks for, before it was rounded down.
+
+    onnxruntime computes the shift in float32, but adds it in double.
+    """
+    shift = np.float32(before) / np.float32(2) * (ONE - np.float32(after) / (np.float32(before) * scale))
+    places = (np.arange(after) + 0.5) / np.float64(scale) - 0.5 + np.float64(shift)
+    return places.astype(np.float32)
 
 
 def _names(modes: dict[bytes, Float32Array]) -> str:

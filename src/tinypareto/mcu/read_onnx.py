@@ -34,6 +34,7 @@ from tinypareto.mcu.onnx_file import open_onnx, sort_nodes
 from tinypareto.mcu.onnx_inputs import quantize_inputs_early
 from tinypareto.mcu.onnx_layouts import UNMOVED, Dims, Inserted, arranged, hwc_shape, is_neutral, moved
 from tinypareto.mcu.onnx_operators import convert
+from tinypareto.mcu.onnx_shapes import fold
 from tinypareto.mcu.onnx_values import Activation, Draft, NetworkInput, Node, Value
 
 QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a renamed graph output
@@ -161,6 +162,8 @@ class _Reader:
             value = self._quantize(node, wanted=proto.input[0])
         elif node.kind == "DequantizeLinear":
             value = dequantize(node)
+        elif (constant := fold(node)) is not None:
+            value = constant
         else:
             value = convert(node)
             self._insert(node.moves)
