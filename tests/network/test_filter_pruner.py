@@ -312,3 +312,24 @@ def test_pruning_that_would_change_the_output_is_rejected_with_a_remedy():
 def test_forward_pass_that_fails_is_rejected_with_a_remedy():
     with pytest.raises(TrainingError, match=r"shape \(1, 3, 8, 8\) .* mend its forward pass"):
         FilterPruner(Residual(), torch.zeros(1, 3, 8, 8), PruningConfig())
+
+
+class Joined(nn.Module):
+    """A depthwise layer of the channels of two layers, one behind the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(1, 6, 3), nn.Conv2d(1, 5, 3)
+        self.depthwise = nn.Conv2d(11, 11, 3, groups=11)
+        self.last = nn.Conv2d(11, 3, 1)
+
+    def forward(self, x):
+        return self.last(self.depthwise(torch.cat([self.left(x), self.right(x)], dim=1))).mean((2, 3))
+
+
+def test_layers_side_by_side_before_a_depthwise_layer_stay():
+    model = Joined()
+    before = widths(model)
+    pruner = pruned(model, **{"": 0.5})
+    assert widths(model) == before
+    assert "side by side and stays unpruned" in pruner.warnings[0]

@@ -223,9 +223,11 @@ def folded_bias(operator: Convolution | Dense, input_zero_point: int) -> Int32Ar
 
 def _folded(operator: Convolution | Dense, input_zero_point: int) -> tuple[Int64Array, Int64Array]:
     """Return the folded bias and the largest magnitude of any partial sum, each cout."""
-    weight = operator.weight.reshape(operator.weight.shape[0], -1).astype(np.int64)  # cout x k
-    folded: Int64Array = operator.bias.astype(np.int64) - input_zero_point * weight.sum(axis=1)
-    return folded, np.abs(folded) + 128 * np.abs(weight).sum(axis=1)  # |int8| <= 128
+    weight = operator.weight.reshape(operator.weight.shape[0], -1)  # cout x k
+    total = weight.sum(axis=1, dtype=np.int64)
+    positive = np.maximum(weight, 0).sum(axis=1, dtype=np.int64)
+    folded: Int64Array = operator.bias.astype(np.int64) - input_zero_point * total
+    return folded, np.abs(folded) + 128 * (2 * positive - total)  # |int8| <= 128
 
 
 def _reach(graph: Graph, operator: Convolution | Dense | AveragePool | MaxPool | Mul | Relu) -> Int64Array:

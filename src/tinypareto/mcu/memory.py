@@ -46,10 +46,6 @@ class Block:
     first: int
     last: int
 
-    def meets(self, other: "Block") -> bool:
-        """Tell whether both are needed in some step."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def plan_arena(graph: Graph, scratch: Mapping[str, int] | None = None) -> ArenaPlan:
     """Return a plan that is deterministic and, where hill climbing meets the lower bound, optimal.
@@ -130,7 +126,9 @@ def _merged(lives: Mapping[str, Block], owners: Mapping[str, str], owner: str) -
 def _best_places(blocks: list[Block], bound: int) -> tuple[list[int], int]:
     """Place big blocks first, then swap places in the order as long as it does not get worse."""
     order = sorted(range(len(blocks)), key=lambda i: (-blocks[i].size, blocks[i].first))
-    rivals = [{j for j, other in enumerate(blocks) if other.meets(block)} for block in blocks]
+    first, last = (np.array([getattr(block, end) for block in blocks]) for end in ("first", "last"))
+    meet = (first[:, None] <= last) & (first <= last[:, None])  # needed in a common step
+    rivals = [set(np.flatnonzero(row).tolist()) for row in meet]
     best, best_size = _placed(blocks, rivals, order)
     rng = np.random.default_rng(SEED)
     for _ in range(CLIMBING_STEPS):

@@ -101,5 +101,5 @@ def _end(tables: Iterable[Table]) -> int:
     """Return where the last table ends if they are put one behind the other."""
     end = 0
     for table in tables:
-        end = -(-end // table.alignment) * table.alignment + table.values.nbytes
+        end = -(-end // table.alignment) * table.alignment + table.size
     return end

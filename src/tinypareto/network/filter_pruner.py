@@ -20,7 +20,7 @@ class CoupledLayers:
     root: nn.Module  # one of them, by which torch-pruning knows the group
     layers: tuple[str, ...]
     width: int  # filters before any pruning
-    is_grouped: bool  # a convolution among them is neither dense nor depthwise: it cannot lose single filters
+    obstacle: str  # why they cannot lose filters; "" if they can
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class CoupledLayers:
 
     def kept(self, config: PruningConfig, share: float = 1.0) -> int:
         """Return how many filters remain when ``share`` of the sparsity is reached."""
-        return self.width if self.is_grouped else kept_filters(self.width, self.sparsity(config) * share)
+        return self.width if self.obstacle else kept_filters(self.width, self.sparsity(config) * share)
 
 
 class FilterPruner:
@@ -118,11 +118,8 @@ class FilterPruner:
         sparsity = group.sparsity(self._config)
         if sparsity == 0:
             return False
-        if group.is_grouped:
-            self.warnings.append(
-                f"{group.name} is coupled to a grouped convolution (neither dense nor depthwise) and stays "
-                "unpruned."
-            )
+        if group.obstacle:
+            self.warnings.append(f"{group.name} is coupled to {group.obstacle} and stays unpruned.")
             return False
         if group.width * (1 - sparsity) < 0.5:
             self.warnings.append(
@@ -183,12 +180,22 @@ def coupled_layers(graph: Any, model: nn.Module) -> Iterator[CoupledLayers]:
     for group in graph.get_all_groups(root_module_types=(nn.modules.conv._ConvNd, nn.Linear)):
         if not any(member.dep.handler in CONSUMERS for member in group.items):
             continue  # nothing reads these channels: they are the network's output
-        producers = {member.dep.target.module for member in group.items if member.dep.handler in PRODUCERS}
+        producers = {
+            member.dep.target.module: len(member.idxs)
+            for member in group.items
+            if member.dep.handler in PRODUCERS
+        }
+        width = len(group[0].idxs)
+        obstacle = ""
+        if any(_is_grouped(member.dep.target.module) for member in group.items):
+            obstacle = "a grouped convolution (neither dense nor depthwise)"
+        elif any(filters != width for filters in producers.values()):
+            obstacle = "a depthwise convolution of several layers' channels side by side"
         yield CoupledLayers(
             root=group[0].dep.target.module,
             layers=tuple(name for module, name in names.items() if module in producers),
-            width=len(group[0].idxs),
-            is_grouped=any(map(_is_grouped, producers)),
+            width=width,
+            obstacle=obstacle,
         )
 
 
@@ -203,7 +210,7 @@ def _speaks_of(setting: str, layer: str) -> bool:
     return not setting or f"{layer}.".startswith(f"{setting}.")
 
 
-def _is_grouped(layer: nn.Module) -> bool:
+def _is_grouped(layer: Any) -> bool:
     groups = getattr(layer, "groups", 1)
     return groups != 1 and not groups == layer.in_channels == layer.out_channels
 

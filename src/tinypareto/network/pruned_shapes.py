@@ -62,7 +62,7 @@ def trace_pruned_shapes(model: nn.Module, example: torch.Tensor) -> PrunedShapes
     unpruned = _shapes(pruned)
     for group in groups:
         before = _shapes(pruned)
-        if group.width > 1 and not group.is_grouped:
+        if group.width > 1 and not group.obstacle:
             pruning_group(graph, group, [0]).prune()
         losses.append(_differences(before, _shapes(pruned)))
     return PrunedShapes(unpruned=unpruned, groups=groups, losses=tuple(losses))

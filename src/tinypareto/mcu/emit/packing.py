@@ -32,11 +32,9 @@ def pack_pairs(weight: Int8Array, groups: int = 1) -> Int8Array:
     """
     flat = weight.reshape(len(weight), -1)
     depth = packed_depth(flat.shape[1])
-    padded = np.pad(flat, ((0, 0), (0, depth - flat.shape[1])))
+    padded = np.zeros((len(flat), depth), np.int8)
+    padded[:, : flat.shape[1]] = flat
     words = padded.reshape(groups, len(weight) // groups, depth // WORD, WORD)
-    return np.concatenate([packed.ravel() for group in words for packed in _pairs(group)])
-
-
-def _pairs(words: Int8Array) -> list[Int8Array]:
-    """Return each two channels, word by word in turns; ``words`` is channels x words x 4."""
-    return [words[i : i + 2].transpose(1, 0, 2) for i in range(0, len(words), 2)]
+    even = words.shape[1] // 2 * 2
+    pairs = words[:, :even].reshape(groups, even // 2, 2, depth // WORD, WORD).swapaxes(2, 3)
+    return np.concatenate([pairs.reshape(groups, -1), words[:, even:].reshape(groups, -1)], axis=1).ravel()

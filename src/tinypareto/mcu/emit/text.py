@@ -15,6 +15,7 @@ DESCRIPTOR_PREFIX = "model_operator_"
 ARENA = "model_arena"
 MAX_DIMENSION = 65535  # descriptors hold shapes in 16 bits
 _VALUES_PER_LINE = 20
+_BYTES = {"int8_t": 1, "uint16_t": 2, "int32_t": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,12 @@ class Table:
     @property
     def alignment(self) -> int:
         """Bytes of which the table's address is a multiple."""
-        return 4 if self.words else self.values.itemsize
+        return 4 if self.words else _BYTES[self.ctype]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the table."""
+        return self.values.size * _BYTES[self.ctype]
 
     def lines(self) -> Iterator[str]:
         """Yield the initialiser's lines."""
