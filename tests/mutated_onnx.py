@@ -40,10 +40,12 @@ KINDS = (
     "Conv", "Gemm", "MatMul", "Add", "Mul", "Sub", "Relu", "Clip", "Concat", "Split", "Slice", "Pad", "Resize",
     "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Softmax", "ArgMax", "ReduceMean", "MaxPool",
     "AveragePool", "GlobalMaxPool", "Identity", "Constant", "QuantizeLinear", "DequantizeLinear", "Loop", "If",
+    "Div", "ReduceMax", "Shape", "Gather", "Cast", "Floor",
 )  # fmt: skip
 ATTRIBUTES = (
     "axis", "axes", "kernel_shape", "strides", "pads", "dilations", "group", "perm", "alpha", "keepdims", "transB",
     "auto_pad", "ceil_mode", "mode", "split", "num_outputs", "value", "starts", "count_include_pad",
+    "start", "end", "to",
 )  # fmt: skip
 
 
@@ -58,7 +60,7 @@ def valid_files(folder: Path) -> list[bytes]:
     ]
     more = {"b": normal(9), "top": np.float32(3)}
     paths = [two_by_two(_new(folder)), written_by_hand(_new(folder), dense, {**constants, **more})]
-    paths += [_network(_new(folder)), _moves(_new(folder))]
+    paths += [_network(_new(folder)), _moves(_new(folder)), _tokens(_new(folder))]
     return [path.read_bytes() for path in paths]
 
 
@@ -142,6 +144,33 @@ def _moves(folder: Path) -> Path:
             quantized, more = qdq(name, 0.05, -4)
             middle, constants = [*middle, *quantized], {**constants, **more}
     constants["flat"] = np.array([0, -1])
+    return written_by_hand(folder, middle, constants, dims=(4, 7, 6), output=("h", 0.05, -4))
+
+
+def _tokens(folder: Path) -> Path:
+    """Write layers over the last axis, constants of every shape, a mean over channels and computed sizes."""
+    weight, constants = int8_weight(rows=6, columns=6)
+    constants |= {
+        "bias": normal(6), "each": normal(7, 1), "all": normal(4, 7, 6), "axes": np.array([3]),
+        "sizes": np.array([9, 5]), "zero": np.array([0]), "two": np.array([2]),
+    }  # fmt: skip
+    middle = [weight]
+    for nodes, name in (
+        ([helper.make_node("MatMul", ["x_r", "w"], ["p"])], "p"),
+        ([helper.make_node("Add", ["p_r", "bias"], ["a"])], "a"),
+        ([helper.make_node("Mul", ["a_r", "each"], ["m"])], "m"),
+        ([helper.make_node("Sub", ["m_r", "all"], ["s"])], "s"),
+        ([helper.make_node("Softmax", ["s_r"], ["t"], axis=-1)], "t"),
+        ([helper.make_node("ReduceMean", ["t_r", "axes"], ["r"], keepdims=1)], "r"),
+    ):
+        quantized, more = qdq(name, 0.05, -4)
+        middle, constants = [*middle, *nodes, *quantized], {**constants, **more}
+    middle += [
+        helper.make_node("Shape", ["r_r"], ["shape"]),
+        helper.make_node("Slice", ["shape", "zero", "two", "zero"], ["kept"]),
+        helper.make_node("Concat", ["kept", "sizes"], ["to"], axis=0),
+        helper.make_node("Resize", ["r_r", "", "", "to"], ["h"], mode="nearest"),
+    ]
     return written_by_hand(folder, middle, constants, dims=(4, 7, 6), output=("h", 0.05, -4))
 
 

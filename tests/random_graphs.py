@@ -85,7 +85,7 @@ class _Builder:
         makers = (
             self._convolution, self._convolution, self._depthwise, self._pointwise, self._dense, self._pool,
             self._pool, self._sum, self._product, self._relu, self._lookup, self._concat, self._slice, self._pad,
-            self._resize, self._transpose, self._softmax, self._arg_max,
+            self._resize, self._transpose, self._softmax, self._arg_max, self._constants, self._over_channels,
         )  # fmt: skip
         while True:
             made = makers[self.rng.integers(len(makers))](self._recent(), f"t{len(self.operators)}")
@@ -204,6 +204,30 @@ class _Builder:
         cout = self._int(1, 20)
         made = Dense(**self._base(name, source), **self._layer((cout, self.tensors[source].size)))
         return made, (1, 1, cout)
+
+    def _constants(self, source, name):
+        """Add arithmetic with a constant per channel, as it is read: one pixel, factors of 127, -127 and 0."""
+        shape = self.tensors[source].shape
+        layer = self._layer((shape[2], 1, 1, 1))
+        layer["weight"] = self.rng.choice(np.array([127, 127, -127, 0], np.int8), size=(shape[2], 1, 1, 1))
+        made = Convolution(**self._base(name, source), window=Window(kernel=(1, 1)), groups=shape[2], **layer)
+        return made, shape
+
+    def _over_channels(self, source, name):
+        """Add a mean or maximum over channels, perhaps with rows or columns: they become columns of one channel."""
+        shape, first = self.tensors[source].shape, self._int(0, 3)
+        axes = [(0, 1, 2), (0, 1, 2), (1, 0, 2)][first]
+        depth = int(np.prod([shape[axis] for axis in axes[2 if first == 0 else 1 :]]))
+        pixels = self.tensors[source].size // depth
+        seen = Transpose(
+            name=f"op/{name}", inputs=(source,), output=name, view=shape, axes=axes, tables=(None,)
+        )
+        if not self._settle(seen, (pixels, depth, 1)):
+            return None
+        make = MaxPool if self.rng.random() < 0.4 else AveragePool
+        window = Window(kernel=(1, depth), stride=(1, depth))
+        made = make(**self._base(f"t{len(self.operators)}", name), window=window)
+        return made, (pixels, 1, 1)
 
     def _pool(self, source, name):
         shape = self.tensors[source].shape
