@@ -156,6 +156,18 @@ def test_between_two_products_nothing_is_transposed(tmp_path, case):
     assert steps_apart(path, samples((6, 7)), graph).max() <= 2
 
 
+@pytest.mark.parametrize("kind", ["Add", "Sub", "Mul"])
+def test_values_of_one_shape_that_lie_otherwise_are_not_taken_for_alike(tmp_path, kind):
+    weight, constants = int8_weight(rows=6, columns=6)
+    product, rounding = qdq("p", 0.05, -4)
+    middle = [
+        weight, helper.make_node("MatMul", ["x_r", "w"], ["p"]), *product,
+        helper.make_node(kind, ["x_r", "p_r"], ["h"]),
+    ]  # fmt: skip
+    path = written_by_hand(tmp_path, middle, {**constants, **rounding}, dims=(6, 6))
+    assert steps_apart(path, samples((6, 6))).max() <= 1
+
+
 def test_a_dense_layer_behind_a_flattened_product_reads_it_as_it_lies(tmp_path):
     weight, constants = int8_weight()
     product, rounding = qdq("p", 0.06, 5)
