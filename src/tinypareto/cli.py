@@ -93,6 +93,14 @@ def search(
         str | None, typer.Option(help="Begin no training after this long, such as 8h, 90m or 1h30m.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder or archive for the experiment's loader.")] = None,
+    known_sizes: Annotated[
+        bool | None,
+        typer.Option(
+            "--known-sizes/--no-known-sizes",
+            help="Compute ROM, RAM and FLOPs before training, and train nothing that breaks their limits. "
+            "[default: with the sampler ars, where the experiment allows it]",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search the hyperparameters: train, prune, quantise, compile and measure, trial by trial.
@@ -112,6 +120,7 @@ def search(
         storage=storage,
         time_limit=parse_duration(time_limit) if time_limit else None,
         data_path=data,
+        known_sizes=known_sizes,
     )
     with ProgressDisplay() as display:
         summary = run_search(experiment, out, settings, on_progress=display)

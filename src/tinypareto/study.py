@@ -3,23 +3,28 @@
 import pickle
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import optuna
+from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
-from tinypareto.errors import ConfigError, ExperimentError
+from tinypareto.errors import ConfigError, ExperimentError, UnknownFootprintError
 from tinypareto.evaluation import Evaluation, add_test_error, objective_scales, read_evaluation
 from tinypareto.experiment import Experiment, load_experiment
+from tinypareto.hosts.optuna import ARSSampler
+from tinypareto.known_sizes import KnownSizes, known_sizes
+from tinypareto.network.data import Data
 from tinypareto.samplers import make_sampler
 from tinypareto.study_home import StudyDescription, StudyHome, database_errors
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
 from tinypareto.trials import FAILURE, History, read_history, trial_folder
 
+KNOWING = "ars"  # the sampler that can be told which outcomes are known
 POLL_SECONDS = 0.5  # how often progress is shown and Ctrl-C noticed while trials run
 
 
@@ -35,9 +40,11 @@ class SearchSettings:
         storage: An Optuna storage URL; None for SQLite in the study's folder.
         time_limit: Seconds after which no further trial is begun.
         data_path: Given to the experiment's ``load_data``.
+        known_sizes: Whether ROM, RAM and FLOPs are computed before training instead of learnt, so that no training
+            breaks a limit of theirs. None: if the sampler is ``ars`` and the experiment allows it.
 
     Raises:
-        ConfigError: If a number is out of range.
+        ConfigError: If a number is out of range, or a sampler other than ``ars`` shall know sizes.
     """
 
     trials: int
@@ -47,8 +54,13 @@ class SearchSettings:
     storage: str | None = None
     time_limit: float | None = None
     data_path: Path | None = None
+    known_sizes: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.known_sizes and self.sampler not in {None, KNOWING}:
+            raise ConfigError(
+                f"only the sampler {KNOWING} makes use of known sizes, got {self.sampler}; leave one of the two out."
+            )
         for name in ("trials", "jobs"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}; raise it.")
@@ -110,8 +122,7 @@ def run_search(
     reference = experiment if isinstance(experiment, str) else None
     loaded = load_experiment(experiment) if isinstance(experiment, str) else _portable(experiment)
     with StudyHome(out, settings.storage) as home:
-        description = _describe(home, loaded, reference, settings)
-        sampler = make_sampler(description.sampler, description.seed, loaded.space)
+        description, sampler = _begin(home, loaded, reference, settings)
         study = home.open(description, sampler)
         search = _Search(loaded, reference, home, study, description, settings, on_progress)
         search.run(begun)
@@ -139,19 +150,54 @@ def _portable(experiment: Experiment) -> Experiment:
     return experiment
 
 
-def _describe(
+def _begin(
     home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings
-) -> StudyDescription:
+) -> tuple[StudyDescription, BaseSampler]:
+    """Return what the study is of, and its sampler."""
     description = home.description(experiment.name)
-    if description is not None:
-        description.refuse_other(experiment, settings.sampler, settings.seed)
-        return description
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
-    with tempfile.TemporaryDirectory() as scratch:
-        scales = objective_scales(experiment, data, Path(scratch))
-    data_path = str(settings.data_path.resolve()) if settings.data_path else None
-    sampler = settings.sampler or "ars"
-    return StudyDescription.of(experiment, sampler, settings.seed or 0, scales, reference, data_path)
+    if description is not None:
+        description.refuse_other(experiment, settings.sampler, settings.seed, settings.known_sizes)
+        scales = description.scales
+        wanted: bool | None = description.known_sizes
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            scales = objective_scales(experiment, data, Path(scratch))
+        wanted = settings.known_sizes
+    name = description.sampler if description else settings.sampler or KNOWING
+    sizes = _known_sizes(experiment, data, scales, wanted) if name == KNOWING else None
+    if description is None:
+        data_path = str(settings.data_path.resolve()) if settings.data_path else None
+        description = StudyDescription.of(
+            experiment, name, settings.seed or 0, scales, reference, data_path, sizes is not None
+        )
+    if sizes is None:
+        return description, make_sampler(name, description.seed, experiment.space)
+    sampler = ARSSampler(
+        description.seed,
+        search_space=experiment.space,
+        known=sizes.objectives,
+        known_constraints=sizes.constraints,
+    )
+    return description, sampler
+
+
+def _known_sizes(
+    experiment: Experiment, data: Data, scales: Mapping[str, float], wanted: bool | None
+) -> KnownSizes | None:
+    """Return what is known before training; None if it is not wanted or, unless asked for, cannot be known.
+
+    Raises:
+        UnknownFootprintError: If it is asked for and cannot be known.
+    """
+    if wanted is False:
+        return None
+    try:
+        return known_sizes(experiment, data, scales)
+    except UnknownFootprintError:
+        if wanted:
+            raise
+        return None
 
 
 @dataclass

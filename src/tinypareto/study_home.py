@@ -57,6 +57,7 @@ class StudyDescription:
     scales: Mapping[str, float]  # of every objective, for the hypervolume
     reference: str | None  # names the experiment on the command line; None if it came as an object
     data_path: str | None
+    known_sizes: bool = False  # whether the sampler was told what is known before training
 
     @classmethod
     def of(
@@ -67,6 +68,7 @@ class StudyDescription:
         scales: Mapping[str, float],
         reference: str | None,
         data_path: str | None,
+        known_sizes: bool,
     ) -> "StudyDescription":
         """Describe a new study."""
         return cls(
@@ -80,6 +82,7 @@ class StudyDescription:
             scales=dict(scales),
             reference=reference,
             data_path=data_path,
+            known_sizes=known_sizes,
         )
 
     @classmethod
@@ -92,7 +95,9 @@ class StudyDescription:
         """Return a text that `from_json` reads; parameters keep their order."""
         return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__})
 
-    def refuse_other(self, experiment: Experiment, sampler: str | None, seed: int | None) -> None:
+    def refuse_other(
+        self, experiment: Experiment, sampler: str | None, seed: int | None, known_sizes: bool | None
+    ) -> None:
         """Check that ``experiment``, and what else was asked for, is what the study was begun with.
 
         Raises:
@@ -105,8 +110,18 @@ class StudyDescription:
             self.scales,
             self.reference,
             self.data_path,
+            self.known_sizes if known_sizes is None else known_sizes,
         )
-        for name in ("experiment", "target", "objectives", "limits", "space", "sampler", "seed"):
+        for name in (
+            "experiment",
+            "target",
+            "objectives",
+            "limits",
+            "space",
+            "sampler",
+            "seed",
+            "known_sizes",
+        ):
             old, new = getattr(self, name), getattr(now, name)
             if old != new:
                 raise StudyError(

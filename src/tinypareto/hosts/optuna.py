@@ -16,7 +16,7 @@ import dataclasses
 import json
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -30,10 +30,12 @@ from optuna.trial import FrozenTrial, TrialState
 from tinypareto.errors import ConfigError
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
+from tinypareto.search.known import KnownFunction, KnownOutcomes
 from tinypareto.search.suggest import suggest
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
+ParameterFunction = Callable[[Mapping[str, Any]], float]
 
 PARAMETERS_KEY = "tinypareto:parameters"
 SUGGESTION_KEY = "tinypareto:suggestion"
@@ -54,7 +56,7 @@ class SuggestFunction(Protocol):
         *,
         seed: int,
         trial_number: int,
-        **settings: Matrix,
+        **settings: Any,
     ) -> Suggestion:
         """Return the suggestion for one trial."""
 
@@ -69,6 +71,8 @@ class PureSampler(BaseSampler):
             had, each as the newest trial had it. A trial that lacked some of them (conditional parameters)
             counts as if they had been in the middle of their ranges.
         reference_point: Is handed on, turned like the objectives, to a suggest function that takes one.
+        known: Is handed on as `KnownOutcomes` to a suggest function that takes it, with ``known_constraints``.
+        known_constraints: Functions of the parameters by a constraint's name.
 
     Raises:
         ConfigError: If the seed is negative.
@@ -81,6 +85,8 @@ class PureSampler(BaseSampler):
         seed: int | None = None,
         search_space: Mapping[str, BaseDistribution] | None = None,
         reference_point: Sequence[float] | None = None,
+        known: Mapping[str | int, ParameterFunction] | None = None,
+        known_constraints: Mapping[str, ParameterFunction] | None = None,
     ) -> None:
         if seed is not None and seed < 0:
             raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
@@ -90,6 +96,10 @@ class PureSampler(BaseSampler):
             Space(self.search_space)  # refused here rather than in the first trial
         self.reference_point = reference_point
         self._suggest = suggest
+        self._known = {name: KnownFunction(str(name), f) for name, f in (known or {}).items()}
+        self._known_constraints = {
+            name: KnownFunction(name, f) for name, f in (known_constraints or {}).items()
+        }
 
     def reseed_rng(self) -> None:
         """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
@@ -122,14 +132,43 @@ class PureSampler(BaseSampler):
         space = Space(search_space)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         signs = _signs(study.directions)
-        turned = {} if self.reference_point is None else {"reference": _turned(self.reference_point, signs)}
+        settings: dict[str, Any] = {}
+        if self.reference_point is not None:
+            settings["reference"] = _turned(self.reference_point, signs)
+        constraints = _constraint_names(others, self._known_constraints)
+        if self._known or self._known_constraints:
+            settings["known"] = self._known_outcomes(study, others, constraints, signs)
         return self._suggest(
             space,
-            _history(space, search_space, others, signs),
+            _history(space, search_space, others, signs, constraints, self._known_constraints),
             _pending(space, search_space, others),
             seed=self.seed,
             trial_number=trial.number,
-            **turned,
+            **settings,
+        )
+
+    def _known_outcomes(
+        self, study: Study, trials: Sequence[FrozenTrial], constraints: Sequence[str], signs: Matrix
+    ) -> KnownOutcomes | None:
+        """Return what is known and was contradicted by no trial; None if nothing is."""
+        complete = [t for t in trials if t.state == TrialState.COMPLETE]
+        found = {}
+        for name, function in self._known.items():
+            column = _objective(study, name)
+            if all(function.agrees(t.params, t.values[column]) for t in complete):
+                found[column] = function
+        for name, function in self._known_constraints.items():
+            reported = [t for t in complete if name in t.constraints]
+            if all(function.agrees(t.params, t.constraints[name]) for t in reported):
+                found[len(signs) + constraints.index(name)] = function
+        if not found:
+            return None
+        columns = np.array(sorted(found), dtype=np.int64)
+        return KnownOutcomes(
+            columns=columns,
+            functions=tuple(found[column] for column in columns),
+            signs=np.concatenate([signs, np.ones(len(constraints))])[columns],
+            n_objectives=len(signs),
         )
 
     def sample_independent(
@@ -157,6 +196,9 @@ class ARSSampler(PureSampler):
         reference_point: What bounds the hypervolume that is sought, one value for each objective in the study's
             units and directions; infinite for an objective without. None: it is inferred.
         config: Settings that replace the preset's.
+        known: Objectives that are functions of the parameters, by metric name or number, in the study's units: sizes,
+            prices, FLOPs. They are not learnt but looked up, some two hundred times for each suggestion.
+        known_constraints: Constraints that are such functions, kept at <= 0. A point that breaks one is not suggested.
         effort: How long the policies are trained, as a factor; a suggestion's time grows with it. It stands in place of
             a limit in seconds, with which the machine's load would have a say in what is suggested.
         device: Where suggestions are computed, "cpu" or "cuda".
@@ -184,6 +226,8 @@ class ARSSampler(PureSampler):
         n_startup_trials: int | None = None,
         reference_point: Sequence[float] | None = None,
         config: SearchConfig | None = None,
+        known: Mapping[str | int, ParameterFunction] | None = None,
+        known_constraints: Mapping[str, ParameterFunction] | None = None,
         effort: float = 1.0,
         device: str = "cpu",
     ) -> None:
@@ -192,7 +236,12 @@ class ARSSampler(PureSampler):
         if n_startup_trials is not None:
             self.config = dataclasses.replace(self.config, n_startup=n_startup_trials)
         super().__init__(
-            partial(suggest, config=self.config, device=device), seed, search_space, reference_point
+            partial(suggest, config=self.config, device=device),
+            seed,
+            search_space,
+            reference_point,
+            known,
+            known_constraints,
         )
 
 
@@ -212,22 +261,54 @@ def _history(
     search_space: Mapping[str, BaseDistribution],
     trials: Sequence[FrozenTrial],
     signs: Matrix,
+    constraints: Sequence[str],
+    known: Mapping[str, KnownFunction],
 ) -> History:
     finished = [t for t in trials if t.state in FINISHED]
     middle = space.decode(np.full(space.n_columns, 0.5))
     absent = {t.number: middle if t.state == TrialState.COMPLETE else {} for t in finished}
-    known = [(t, {**absent[t.number], **_parameters(t, search_space)}) for t in finished]
-    usable = [(t, p) for t, p in known if space.contains(p)]
-    keys = sorted({key for t, _ in usable if t.state == TrialState.COMPLETE for key in t.constraints})
+    given = [(t, {**absent[t.number], **_parameters(t, search_space)}) for t in finished]
+    usable = [(t, p) for t, p in given if space.contains(p)]
     failed = np.full(len(signs), np.nan)
     values = [signs * t.values if t.state == TrialState.COMPLETE else failed for t, _ in usable]
-    # A constraint that a trial did not report is kept, as Optuna has it.
-    violations = [[t.constraints.get(key, 0.0) for key in keys] for t, _ in usable]
+    violations = [[_violation(t, p, name, known) for name in constraints] for t, p in usable]
     return History(
         numbers=np.array([t.number for t, _ in usable], dtype=np.int64),
         points=_points(space, [p for _, p in usable]),
         values=np.array(values).reshape(-1, len(signs)),
-        violations=np.array(violations, dtype=np.float64).reshape(len(usable), len(keys)),
+        violations=np.array(violations, dtype=np.float64).reshape(len(usable), len(constraints)),
+    )
+
+
+def _constraint_names(trials: Sequence[FrozenTrial], known: Iterable[str]) -> list[str]:
+    complete = (t for t in trials if t.state == TrialState.COMPLETE)
+    return sorted({name for t in complete for name in t.constraints} | set(known))
+
+
+def _violation(
+    trial: FrozenTrial, parameters: Mapping[str, Any], name: str, known: Mapping[str, KnownFunction]
+) -> float:
+    """Return a constraint's value; what a trial did not report is known or, as Optuna has it, kept."""
+    if name in trial.constraints:
+        return float(trial.constraints[name])
+    return known[name](parameters) if name in known else 0.0
+
+
+def _objective(study: Study, name: str | int) -> int:
+    """Return the place of an objective that is named as in ``study.set_metric_names``, or numbered from 0.
+
+    Raises:
+        ConfigError: If the study has none of that name or number.
+    """
+    names = list(study.metric_names or [])
+    if name in names:
+        return names.index(str(name))
+    if isinstance(name, int) and 0 <= name < len(study.directions):
+        return name
+    raise ConfigError(
+        f"known must name objectives of the study, but {name!r} is neither among its metric names "
+        f"({', '.join(names) or 'none; see study.set_metric_names'}) nor a number below {len(study.directions)}; "
+        "constraints belong into known_constraints."
     )
 
 

@@ -58,9 +58,14 @@ class GaussianProcesses:
     root: Tensor  # k x n x n
     alpha: Tensor  # k x n
 
+    @property
+    def device(self) -> torch.device:
+        """Where predictions are computed."""
+        return self.points.device
+
     def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         """Return an array as a tensor where this model lives."""
-        return torch.from_numpy(values).to(self.points.device)
+        return torch.from_numpy(values).to(self.device)
 
     def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each k x q, of the noise-free outputs at points q x d."""

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.boxes import nondominated_boxes
-from tinypareto.search.gaussian_process import GaussianProcesses
 from tinypareto.search.rewards import Feasibility, chebyshev
+from tinypareto.search.surrogate import Surrogate
 
 Matrix = npt.NDArray[np.float64]
 
@@ -75,7 +75,10 @@ class HypervolumeImprovement:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the reward, q, of points q x d."""
-        mean, std = self.feasibility.model.predict(points)
+        return self.of_prediction(*self.feasibility.model.predict(points))
+
+    def of_prediction(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Return the reward, q, for predictions k x q."""
         shares = torch.stack([region.log_share(mean, std) for region in self.regions])
         return shares.logsumexp(0) + self.feasibility.of_prediction(mean, std)
 
@@ -142,7 +145,7 @@ def moderate(front: Matrix, rng: np.random.Generator) -> Matrix:
     return chosen
 
 
-def _region(front: Matrix, corner: Matrix, lowest: Matrix, model: GaussianProcesses) -> Region:
+def _region(front: Matrix, corner: Matrix, lowest: Matrix, model: Surrogate) -> Region:
     inside = front[(front < corner).all(axis=1)]
     volume = hypervolume(inside, corner) if len(inside) else 0.0
     whole = float(np.prod(_span(lowest, corner)))

@@ -30,21 +30,58 @@ class Outcomes:
     Attributes:
         targets: n x (m + c), objectives first.
         logarithmic: m, which objectives are modelled on a log scale.
+        units: c, median |v| of the constraints that are tamed, 0 for the others.
         means: m + c, subtracted after the transformation.
         scales: m + c, divided by.
     """
 
     targets: Matrix
     logarithmic: npt.NDArray[np.bool_]
+    units: Matrix
     means: Matrix
     scales: Matrix
 
+    def standardised(self, columns: npt.NDArray[np.int64], values: Matrix) -> Matrix:
+        """Return values of some objectives or violations as the model sees them; -inf where there is no logarithm.
+
+        Args:
+            columns: Which, f of 0 .. m + c - 1.
+            values: In the history's units, q x f.
+        """
+        m = self.n_objectives
+        none = np.zeros(len(self.units), dtype=np.bool_)
+        logarithmic = np.concatenate([self.logarithmic, none])[columns]
+        units = np.concatenate([np.zeros(m), self.units])[columns]
+        with np.errstate(divide="ignore"):
+            logged = np.log(np.maximum(values, 0.0))
+        raw = np.where(logarithmic, logged, np.where(units > 0, _tamed(values, units), values))
+        return np.asarray((raw - self.means[columns]) / self.scales[columns])
+
     def standardised_objectives(self, values: Matrix) -> Matrix:
         """Return objective values, m, as the model sees them; -inf where there is no logarithm."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logged = np.where(self.logarithmic, np.log(np.maximum(values, 0.0)), values)
+        return np.asarray(self.standardised(np.arange(self.n_objectives), values[None])[0])
+
+    def of_sample(self, columns: npt.NDArray[np.int64], values: Matrix, sample: Matrix) -> "Outcomes":
+        """Return these outcomes with some columns transformed as another, larger sample of them suggests.
+
+        Args:
+            columns: Which, f of 0 .. m + c - 1, rising.
+            values: The observations of these, n x f, in the history's units.
+            sample: More values of them, q x f.
+        """
         m = self.n_objectives
-        return np.asarray((logged - self.means[:m]) / self.scales[:m])
+        objective = columns < m
+        own = standardise(sample[:, objective], sample[:, ~objective])
+        logarithmic, units = self.logarithmic.copy(), self.units.copy()
+        means, scales = self.means.copy(), self.scales.copy()
+        logarithmic[columns[objective]] = own.logarithmic
+        units[columns[~objective] - m] = own.units
+        means[columns], scales[columns] = own.means, own.scales
+        result = Outcomes(
+            targets=self.targets.copy(), logarithmic=logarithmic, units=units, means=means, scales=scales
+        )
+        result.targets[:, columns] = result.standardised(columns, values)
+        return result
 
     @property
     def n_objectives(self) -> int:
@@ -85,13 +122,17 @@ def standardise(values: Matrix, violations: Matrix) -> Outcomes:
     spanning = (largest > LOG_RATIO * smallest) & (largest < LARGEST_LOG_RATIO * smallest)
     logged = np.log(np.where(spanning & (smallest > 0), values, 1.0))
     logarithmic = spanning & (smallest > 0) & (_skewness(logged) < _skewness(values))
-    raw = np.concatenate([np.where(logarithmic, logged, values), _tamed(violations)], axis=1)
+    units = _units(violations)
+    tamed = np.where(units > 0, _tamed(violations, units), violations)
+    raw = np.concatenate([np.where(logarithmic, logged, values), tamed], axis=1)
     means = raw.mean(axis=0)
     deviations = raw.std(axis=0)
     # A constant output has deviation 0 or, through rounding, almost 0.
     constant = deviations <= 1e-12 * np.maximum(1.0, np.abs(means))
     scales = np.where(constant, 1.0, deviations)
-    return Outcomes(targets=(raw - means) / scales, logarithmic=logarithmic, means=means, scales=scales)
+    return Outcomes(
+        targets=(raw - means) / scales, logarithmic=logarithmic, units=units, means=means, scales=scales
+    )
 
 
 def _skewness(values: Matrix) -> Matrix:
@@ -102,11 +143,15 @@ def _skewness(values: Matrix) -> Matrix:
     return np.asarray(np.abs((scaled**3).mean(axis=0)))
 
 
-def _tamed(violations: Matrix) -> Matrix:
+def _units(violations: Matrix) -> Matrix:
+    """Return the median size of each constraint with a long tail, 0 for the others, c."""
     if violations.size == 0:
-        return violations
+        return np.zeros(violations.shape[1])
     size = np.abs(violations)
     middle = np.median(size, axis=0)
-    unit = np.where(middle > 0, middle, 1.0)
-    signed_log = np.sign(violations) * np.log1p(size / unit)
-    return np.asarray(np.where(size.max(axis=0) > TAIL_RATIO * middle, signed_log, violations))
+    has_tail = size.max(axis=0) > TAIL_RATIO * middle
+    return np.asarray(np.where(has_tail, np.where(middle > 0, middle, 1.0), 0.0))
+
+
+def _tamed(violations: Matrix, units: Matrix) -> Matrix:
+    return np.asarray(np.sign(violations) * np.log1p(np.abs(violations) / np.where(units > 0, units, 1.0)))

@@ -19,7 +19,7 @@ import torch
 from scipy.stats import qmc
 from torch import Tensor
 
-from tinypareto.search.gaussian_process import GaussianProcesses
+from tinypareto.search.surrogate import Surrogate
 
 Matrix = npt.NDArray[np.float64]
 
@@ -30,13 +30,12 @@ RHO = 0.05  # ParEGO's augmentation: a little of the sum keeps weakly dominated 
 class Feasibility:
     """Log-probability that every constraint is kept; the reward until a feasible point is known."""
 
-    model: GaussianProcesses
+    model: Surrogate
     limits: Tensor  # c, standardised
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the reward, q, of points q x d."""
-        mean, std = self.model.predict(points)
-        return self.of_prediction(mean, std)
+        return self.of_prediction(*self.model.predict(points))
 
     def of_prediction(self, mean: Tensor, std: Tensor) -> Tensor:
         """Return the log-probability, q, for predictions k x q whose last c rows are the constraints."""
@@ -61,7 +60,10 @@ class ChebyshevImprovement:
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the reward, q, of points q x d."""
-        mean, std = self.feasibility.model.predict(points)
+        return self.of_prediction(*self.feasibility.model.predict(points))
+
+    def of_prediction(self, mean: Tensor, std: Tensor) -> Tensor:
+        """Return the reward, q, for predictions k x q."""
         m = len(self.weights)
         samples = mean[:m] + std[:m] * self.eps[:, :, None]  # s x m x q
         value = self.scalarise(samples.transpose(1, 2))  # s x q
@@ -90,7 +92,7 @@ def chebyshev(normalised: Tensor, weights: Tensor) -> Tensor:
 
 
 def poster_reward(
-    model: GaussianProcesses,
+    model: Surrogate,
     targets: Matrix,
     limits: Matrix,
     feasible: npt.NDArray[np.bool_],

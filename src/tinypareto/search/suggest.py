@@ -5,10 +5,14 @@
           -> gradients improve the best ends
           -> validation: of all points on the trained policies' paths the best new one is suggested
 
+Where outcomes are known functions of the parameters, points of the design keep the constraints among them, and of the
+points on the paths the most promising are looked up: what breaks a known constraint is never suggested.
+
 The same history, pending points, settings, seed and trial number give the same point to the last bit,
 in another process too and in whatever order the trials are listed.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,7 +25,7 @@ from tinypareto.front import feasible_rows
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
 from tinypareto.search.ensemble import trained_paths
-from tinypareto.search.gaussian_process import GaussianProcesses, condition
+from tinypareto.search.feasible_design import feasible_points, nearest_feasible
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.hypervolume_reward import (
     MOST_OBJECTIVES,
@@ -29,18 +33,22 @@ from tinypareto.search.hypervolume_reward import (
     hypervolume_reward,
     is_narrow,
 )
-from tinypareto.search.marginal_likelihood import fit
-from tinypareto.search.outcomes import Outcomes, standardise
+from tinypareto.search.known import KnownOutcomes
+from tinypareto.search.outcomes import Outcomes
 from tinypareto.search.polish import polished_ends
 from tinypareto.search.rewards import Feasibility, poster_reward
 from tinypareto.search.rewards import Reward as PosterReward
 from tinypareto.search.starts import raw_starts, starting_points
+from tinypareto.search.surrogate import PartlyKnown, Surrogate
+from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
 Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
 Reward = PosterReward | HypervolumeImprovement
+
+N_LOOKED_UP = 64  # points of the policies' paths that known functions are asked about
 
 
 def suggest(
@@ -52,6 +60,7 @@ def suggest(
     seed: int,
     trial_number: int,
     reference: Matrix | None = None,
+    known: KnownOutcomes | None = None,
     device: str = "cpu",
 ) -> Suggestion:
     """Return the point to evaluate next.
@@ -66,11 +75,13 @@ def suggest(
         trial_number: Of the trial that will evaluate the point, at least 0.
         reference: Point that bounds the hypervolume, m, in the history's units; infinite where an objective has
             none. None: it is inferred. The reward "chebyshev" needs none.
+        known: Objectives and violations that are functions of the parameters.
         device: Where models and policies live, "cpu" or "cuda"; randomness is the same on both.
 
     Raises:
         ShapeError: If history or pending points do not have the space's number of columns.
-        ConfigError: If PyTorch does not have the device, or there are more than six objectives for hypervolumes.
+        ConfigError: If PyTorch does not have the device, there are more than six objectives for hypervolumes, a known
+            function fails, or everything is known.
     """
     for name, points in (("history.points", history.points), ("pending", pending)):
         if points.ndim != 2 or points.shape[1] != space.n_columns:
@@ -87,16 +98,25 @@ def suggest(
     usable = history.usable()
     seen = np.concatenate([history.points, pending])
     if trial_number < config.startup_trials(space) or len(usable.numbers) == 0 or space.n_columns == 0:
-        return _from_design(space, usable, seen, config, seed, trial_number)
+        return _from_design(space, known, seen, config, seed, trial_number)
     with _one_core():
         rng = _stream(seed, trial_number)
-        return _from_policies(space, usable, pending, seen, reference, config, rng, device, trial_number)
+        return _from_policies(
+            space, usable, pending, seen, reference, known, config, rng, device, seed, trial_number
+        )
 
 
 def _from_design(
-    space: Space, usable: History, seen: Matrix, config: SearchConfig, seed: int, trial_number: int
+    space: Space,
+    known: KnownOutcomes | None,
+    seen: Matrix,
+    config: SearchConfig,
+    seed: int,
+    trial_number: int,
 ) -> Suggestion:
     point = latin_hypercube(space, config.startup_trials(space), seed, trial_number)
+    if known is not None:
+        point = _kept(space, known, point, seen, seed)
     if seen_among(point[None], seen)[0]:
         point = unseen_point(space, seen, _stream(seed, trial_number), otherwise=point)
     return Suggestion(
@@ -118,15 +138,21 @@ def _from_policies(
     pending: Matrix,
     seen: Matrix,
     reference: Matrix | None,
+    known: KnownOutcomes | None,
     config: SearchConfig,
     rng: np.random.Generator,
     device: str,
+    seed: int,
     trial_number: int,
 ) -> Suggestion:
-    outcomes = standardise(usable.values, usable.violations)
-    model = _model(space, usable, pending, outcomes, config, device)
+    pending = pending[
+        np.lexsort(pending.T[::-1])
+    ]  # a matrix product's rounding depends on the order of its rows
+    model, outcomes = fitted(space, usable, pending, known, config, device, seed)
     narrow = config.take_turns and is_narrow(trial_number, outcomes.n_objectives)
-    reward, candidates = _reward(space, usable, model, outcomes, reference, config, rng, narrow=narrow)
+    reward, candidates = _reward(
+        space, usable, pending, model, outcomes, reference, config, rng, narrow=narrow
+    )
 
     def worth(points: Matrix) -> Matrix:
         return np.asarray(reward(model.tensor(points)).cpu().numpy())
@@ -138,35 +164,41 @@ def _from_policies(
         starts = np.concatenate([starts, raw_starts(space, candidates, worth, config.n_raw_starts, rng)])
     paths = trained_paths(space, model.tensor(starts), reward, config, rng)
     if config.n_polished:
-        ends = polished_ends(space, paths, reward, config.n_polished, model.points.device)
+        ends = polished_ends(space, paths, reward, config.n_polished, model.device)
         paths = np.concatenate([paths, ends[:, None]], axis=1)
-    policy, point = _best_new_point(space, paths, worth, seen)
+    policy, point = _best_new_point(space, paths, worth, model, reward, seen)
     if policy is None:
         point = _best_unseen(space, candidates, worth, seen, rng, otherwise=point)
+    if known is not None:
+        point = _kept(space, known, point, seen, seed)
     return _explained(space, point, policy, paths, model, outcomes, reward)
 
 
-def _model(
-    space: Space, usable: History, pending: Matrix, outcomes: Outcomes, config: SearchConfig, device: str
-) -> GaussianProcesses:
-    points, groups, outputs = (
-        torch.from_numpy(array).to(device) for array in (usable.points, space.groups, outcomes.targets)
-    )
-    model = fit(points, outputs, groups, choose_kernel=config.choose_kernel)
-    if len(pending) == 0:
-        return model
-    # Sorted, since rounding in a matrix product depends on the order of its rows.
-    believed = model.tensor(pending[np.lexsort(pending.T[::-1])])
-    mean = model.predict_mean(believed)
-    return condition(
-        torch.cat([points, believed]), torch.cat([outputs, mean.T]), groups, model.hyperparameters
-    )
+def _kept(space: Space, known: KnownOutcomes, point: Matrix, seen: Matrix, seed: int) -> Matrix:
+    """Return the point or, if it breaks a known constraint, a new one nearby that does not, if there is one."""
+    if known.kept_at(space, point[None])[0]:
+        return point
+    feasible = feasible_points(space, known, seed)
+    if len(feasible) == 0:
+        warnings.warn(
+            "No set of parameters was found that keeps every known constraint; check limits and ranges.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return point
+    nearest = nearest_feasible(space, known, point, feasible)
+    new = feasible[~seen_among(feasible, seen)]
+    if not seen_among(nearest[None], seen)[0] or len(new) == 0:
+        return nearest
+    closest: Matrix = new[np.abs(new - point).sum(axis=1).argmin()]
+    return closest
 
 
 def _reward(
     space: Space,
     usable: History,
-    model: GaussianProcesses,
+    pending: Matrix,
+    model: Surrogate,
     outcomes: Outcomes,
     reference: Matrix | None,
     config: SearchConfig,
@@ -187,7 +219,7 @@ def _reward(
     if not feasible.any():
         return feasibility, front.candidates
     # What is believed of pending points counts as observed: no gain is expected where another works.
-    mean = model.predict_mean(model.points[len(usable.numbers) :]).cpu().numpy().T
+    mean = model.predict_mean(model.tensor(pending)).cpu().numpy().T
     believed = mean[(mean[:, m:] <= outcomes.limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
@@ -195,14 +227,26 @@ def _reward(
     return reward, front.candidates
 
 
-def _best_new_point(space: Space, paths: Matrix, worth: Worth, seen: Matrix) -> tuple[int | None, Matrix]:
-    """Return the policy and the point of the largest reward among the points that are not known yet."""
+def _best_new_point(
+    space: Space, paths: Matrix, worth: Worth, model: Surrogate, reward: Reward, seen: Matrix
+) -> tuple[int | None, Matrix]:
+    """Return the policy and the point of the largest reward among the points that are not known yet.
+
+    Where outcomes are known functions, the most promising points are looked up, and the best of these is returned.
+    """
     candidates = space.round_points(paths[:, 1:].reshape(-1, space.n_columns))  # Lp x d
     scores = worth(candidates).copy()
     scores[seen_among(candidates, seen)] = -np.inf
     best = int(scores.argmax())
     if scores[best] == -np.inf:
         return None, candidates[best]
+    if isinstance(model, PartlyKnown):
+        _, different = np.unique(candidates, axis=0, return_index=True)
+        different = different[scores[different] > -np.inf]
+        looked_up = different[np.argsort(-scores[different], kind="stable")[:N_LOOKED_UP]]
+        exact = reward.of_prediction(*model.look_up(model.tensor(candidates[looked_up]))).cpu().numpy()
+        kept = model.known.kept_at(space, candidates[looked_up])
+        best = int(looked_up[np.where(kept, exact, -np.inf).argmax()])
     return best // (paths.shape[1] - 1), candidates[best]
 
 
@@ -228,12 +272,12 @@ def _explained(
     point: Matrix,
     policy: int | None,
     paths: Matrix,
-    model: GaussianProcesses,
+    model: Surrogate,
     outcomes: Outcomes,
     reward: Reward,
 ) -> Suggestion:
     query = model.tensor(point[None])
-    mean, std = model.predict(query)
+    mean, std = model.look_up(query) if isinstance(model, PartlyKnown) else model.predict(query)
     probability = float(_feasibility(reward).of_prediction(mean, std).exp()[0])
     m = outcomes.n_objectives
     units = outcomes.objective_units(mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy())
@@ -245,7 +289,7 @@ def _explained(
         path=np.empty((0, space.n_columns)) if policy is None else paths[policy],
         mean=units[0],
         std=units[1],
-        reward=float(reward(query)[0]),
+        reward=float(reward.of_prediction(mean, std)[0]),
         feasibility=probability,
     )
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.stats import qmc
 
 from tinypareto.front import feasible_front
-from tinypareto.search.gaussian_process import GaussianProcesses
+from tinypareto.search.surrogate import Surrogate
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
@@ -26,7 +26,7 @@ class SurrogateFront:
 
 
 def predicted_front(
-    model: GaussianProcesses,
+    model: Surrogate,
     space: Space,
     observed: Matrix,
     limits: Matrix,
@@ -51,24 +51,25 @@ def predicted_front(
         front = _front(model, points, limits, n_objectives)[0]
         if len(front) == 0:
             break
-        points = np.concatenate([points[front], space.round_points(_children(points[front], rng))])
+        points = np.concatenate([points[front], space.round_points(children(points[front], N_POINTS, rng))])
     front, mean = _front(model, points, limits, n_objectives)
     return SurrogateFront(mean[front], points)
 
 
 def _front(
-    model: GaussianProcesses, points: Matrix, limits: Matrix, n_objectives: int
+    model: Surrogate, points: Matrix, limits: Matrix, n_objectives: int
 ) -> tuple[npt.NDArray[np.int64], Matrix]:
     """Return the rows of the predicted front and the predicted objectives of all points, q x m."""
     mean = model.predict_mean(model.tensor(points)).cpu().numpy().T  # q x (m + c)
     return feasible_front(mean[:, :n_objectives], mean[:, n_objectives:] - limits), mean[:, :n_objectives]
 
 
-def _children(parents: Matrix, rng: np.random.Generator) -> Matrix:
+def children(parents: Matrix, count: int, rng: np.random.Generator) -> Matrix:
+    """Return mutations of parents, n x d: count x d, half of them on the line to another parent."""
     d = parents.shape[1]
-    first, second = parents[rng.integers(len(parents), size=(2, N_POINTS))]
-    share = rng.normal(0.5, 0.5, size=(N_POINTS, 1)) * (rng.random((N_POINTS, 1)) < 0.5)
-    length = 10.0 ** rng.uniform(SHORTEST, LONGEST, size=(N_POINTS, 1))
-    mutated = rng.random((N_POINTS, d)) < max(0.3, 2.0 / d)
-    steps = length * mutated * rng.standard_normal((N_POINTS, d))
+    first, second = parents[rng.integers(len(parents), size=(2, count))]
+    share = rng.normal(0.5, 0.5, size=(count, 1)) * (rng.random((count, 1)) < 0.5)
+    length = 10.0 ** rng.uniform(SHORTEST, LONGEST, size=(count, 1))
+    mutated = rng.random((count, d)) < max(0.3, 2.0 / d)
+    steps = length * mutated * rng.standard_normal((count, d))
     return np.asarray(np.clip(first + share * (second - first) + steps, 0.0, 1.0))

@@ -1,0 +1,90 @@
+"""What the search knows of outcomes at points that were not evaluated.
+
+Either Gaussian processes alone, or, where some outcomes are known functions of the parameters, these imitated by
+Gaussian processes of their own: a walk of a policy asks about thousands of points, for which the functions would take
+too long. They are trained on what the functions gave at hundreds of points. Only the last few candidates are looked up.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tinypareto.search.gaussian_process import GaussianProcesses, condition
+from tinypareto.search.known import KnownOutcomes
+from tinypareto.search.outcomes import Outcomes
+from tinypareto.space import Space
+
+Matrix = npt.NDArray[np.float64]
+
+CERTAIN = 1e-6  # standard deviation of what is known, in standardised units
+
+
+class Surrogate(Protocol):
+    """Predictions of k standardised outcomes."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where predictions are computed."""
+
+    def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, each k x q, at points q x d."""
+
+    def predict_mean(self, points: Tensor) -> Tensor:
+        """Return the mean alone, k x q."""
+
+    def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        """Return an array as a tensor where this model lives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartlyKnown:
+    """Posteriors of the outcomes that have to be evaluated, beside imitations of those that are known."""
+
+    space: Space
+    outcomes: Outcomes
+    known: KnownOutcomes
+    learnt: GaussianProcesses
+    imitated: GaussianProcesses
+    examples: Matrix  # of the functions, N x d, by which they are imitated
+    order: Tensor  # k: where each outcome lies in (learnt, imitated)
+
+    @property
+    def device(self) -> torch.device:
+        """Where predictions are computed."""
+        return self.learnt.device
+
+    def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, each k x q, at points q x d; known outcomes are imitated."""
+        learnt, imitated = self.learnt.predict(points), self.imitated.predict(points)
+        mean, std = (torch.cat(parts)[self.order] for parts in zip(learnt, imitated, strict=True))
+        return mean, std
+
+    def predict_mean(self, points: Tensor) -> Tensor:
+        """Return the mean alone, k x q."""
+        return torch.cat([self.learnt.predict_mean(points), self.imitated.predict_mean(points)])[self.order]
+
+    def look_up(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `predict` with what is known as the functions have it, certain: for few points."""
+        mean, std = self.learnt.predict(points)
+        values = self.tensor(self.targets(points.cpu().numpy())).T
+        certain = torch.full_like(values, CERTAIN)
+        return torch.cat([mean, values])[self.order], torch.cat([std, certain])[self.order]
+
+    def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        """Return an array as a tensor where this model lives."""
+        return self.learnt.tensor(values)
+
+    def targets(self, points: Matrix) -> Matrix:
+        """Return the known outcomes, standardised, q x f."""
+        return self.outcomes.standardised(self.known.columns, self.known.at(self.space, points))
+
+    def with_examples(self, points: Matrix) -> "PartlyKnown":
+        """Return this surrogate with imitations that know the functions at these points, q x d, too."""
+        examples = np.concatenate([self.examples, points])
+        targets, old = self.tensor(self.targets(examples)), self.imitated
+        imitated = condition(self.tensor(examples), targets, old.groups, old.hyperparameters)
+        return replace(self, imitated=imitated, examples=examples)
