@@ -77,4 +77,17 @@ full_disk = iris(quantize=fill_the_disk, scales=SCALES)
 measured = iris(
     objectives=("error", "energy", "ram_bytes"), limits={}, measure=energy, scales={"energy": 1e6}
 )
+# Trained as configured, so its sizes are known: a third of random trials would fit.
+knowable = iris(
+    name="knowable",
+    space={
+        "width": IntDistribution(8, 32, step=4),
+        "sparsity": FloatDistribution(0.0, 0.9),
+        "learning_rate": FloatDistribution(1e-3, 1e-1, log=True),
+        "epochs": IntDistribution(2, 2),
+    },
+    train=train_and_prune,
+    scales=SCALES,
+    limits={"flops": 120},
+)
 not_an_experiment = {"name": "iris"}

@@ -208,3 +208,77 @@ def test_reference_point_of_another_length_is_refused_with_a_remedy(point):
     study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler(reference_point=point))
     with pytest.raises(ConfigError, match="use inf for an objective without one"):
         study.ask(SPACE)
+
+
+SIZES = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
+
+
+def known_study(sampler, directions=("minimize", "minimize"), names=("error", "size")):
+    study = optuna.create_study(directions=list(directions), sampler=sampler)
+    study.set_metric_names(list(names))
+    return study
+
+
+def size_of(parameters):
+    return 10.0 + 90.0 * parameters["x"] * parameters["y"]
+
+
+def run_known(study, n, *, measured=size_of, sign=1.0):
+    for _ in range(n):
+        trial = study.ask(SIZES)
+        trial.set_constraint("limit", measured(trial.params) - 40.0)
+        study.tell(
+            trial, [(1 - trial.params["x"]) ** 2 + 0.1 * trial.params["y"], sign * measured(trial.params)]
+        )
+    return study
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("name", ["size", 1])
+def test_known_objectives_and_constraints_are_looked_up(name):
+    sampler = ARSSampler(
+        seed=0,
+        search_space=SIZES,
+        known={name: size_of},
+        known_constraints={"limit": lambda p: size_of(p) - 40.0},
+    )
+    study = run_known(known_study(sampler), 9)
+    assert all(trial.constraints["limit"] <= 0 for trial in study.trials)
+    last = read_suggestion(study.trials[-1])
+    assert last["mean"][1] == pytest.approx(size_of(study.trials[-1].params), rel=1e-4)
+    assert last["std"][1] < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_maximised_objective_is_known_in_its_own_sense():
+    sampler = ARSSampler(seed=0, search_space=SIZES, known={"gain": lambda p: -size_of(p)})
+    study = run_known(known_study(sampler, ("minimize", "maximize"), ("error", "gain")), 9, sign=-1.0)
+    last = study.trials[-1]
+    assert read_suggestion(last)["mean"][1] == pytest.approx(-size_of(last.params), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_function_that_trials_contradict_is_dropped():
+    sampler = ARSSampler(seed=0, search_space=SIZES, known={"size": size_of})
+    study = known_study(sampler)
+    with pytest.warns(RuntimeWarning, match="was measured; what was measured counts") as said:
+        run_known(study, 9, measured=lambda p: size_of(p) + 5.0)
+    assert len([one for one in said if "what was measured counts" in str(one.message)]) == 1
+    assert read_suggestion(study.trials[-1])["std"][1] > 1e-3  # learnt like any other
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("name", ["bytes", 2, -1])
+def test_a_known_name_that_is_no_objective_is_an_error(name):
+    study = known_study(ARSSampler(seed=0, search_space=SIZES, known={name: size_of}))
+    with pytest.raises(ConfigError, match="known must name objectives of the study"):
+        study.ask(SIZES)
+
+
+def test_a_known_constraint_need_not_be_reported():
+    sampler = ARSSampler(seed=0, search_space=SIZES, known_constraints={"limit": lambda p: size_of(p) - 40.0})
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(
+        lambda trial: (1 - trial.suggest_float("x", 0, 1)) * trial.suggest_float("y", 0, 1), n_trials=8
+    )
+    assert all(size_of(trial.params) <= 40.0 for trial in study.trials)

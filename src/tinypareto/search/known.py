@@ -15,7 +15,8 @@ from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
 
-SLOW_SECONDS = 0.5  # of one call: a suggestion asks some two hundred times
+SLOW_SECONDS = 0.5  # of a call, on average: a suggestion asks some two hundred times
+FIRST_CALLS = 20  # that may take longer, since they prepare something
 SAME_VALUE = 1e-6  # relative difference up to which a function and a measurement agree
 
 
@@ -31,6 +32,7 @@ class KnownFunction:
         self.name = name
         self._function = function
         self._values: dict[tuple[Any, ...], float] = {}
+        self._seconds = 0.0
         self._said: set[str] = set()
 
     def __call__(self, parameters: Mapping[str, Any]) -> float:
@@ -43,11 +45,12 @@ class KnownFunction:
         if key not in self._values:
             begun = time.perf_counter()
             value = self._called(parameters)
-            seconds = time.perf_counter() - begun
-            if seconds > SLOW_SECONDS and len(self._values) > 1:  # a first call may prepare something
+            self._seconds += time.perf_counter() - begun
+            mean = self._seconds / (len(self._values) + 1)
+            if mean > SLOW_SECONDS and len(self._values) >= FIRST_CALLS:
                 self._warn_once(
                     "slow",
-                    f"The known function of {self.name!r} took {seconds:.1f} s; the search calls it some two hundred "
+                    f"The known function of {self.name!r} takes {mean:.1f} s; the search calls it some two hundred "
                     "times for each suggestion, so make it faster or leave it out.",
                 )
             if not self._values and self._called(parameters) != value:
