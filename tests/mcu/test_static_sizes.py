@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 from random_graphs import random_graph
-from small_graphs import small_resnet
+from small_graphs import GraphBuilder, small_resnet
 
 from tinypareto.mcu.firmware import build_firmware, measure, write_program
+from tinypareto.mcu.graph import Window
 from tinypareto.mcu.static_sizes import SizeModel
 from tinypareto.mcu.targets import target
 
@@ -22,6 +23,17 @@ def test_sizes_are_those_of_the_linked_program(core, tmp_path):
         known = sizes.sizes(graph)
         assert (known.rom_bytes, known.ram_bytes) == linked(graph, core, tmp_path, build.inputs(2))
     assert len(sizes.linked) == 1  # the other widths were counted
+
+
+def test_single_channels_leave_inner_functions_out(tmp_path):
+    sizes = SizeModel(target=target("cortex-m4"))
+    for width in (5, 1, 7):  # the stack of the second is less deep
+        build = GraphBuilder((5, 6, 3))
+        inner = build.conv("first", build.x, width, Window(kernel=(1, 1)))
+        graph = build.graph(build.conv("second", inner, 5, Window(kernel=(1, 1))))
+        known = sizes.sizes(graph)
+        assert (known.rom_bytes, known.ram_bytes) == linked(graph, "cortex-m4", tmp_path, build.inputs(2))
+    assert len(sizes.linked) == 2
 
 
 @pytest.mark.parametrize("seed", range(9))

@@ -47,17 +47,22 @@ class Core:
         Raises:
             UcError: If the core faults or the guard stopped it.
         """
-        origin, size = self.job["ram"]
         start = 0
         for address, count in self.job["inputs"]:
             self.uc.mem_write(address, image[start : start + count])
             start += count
-        self.uc.reg_write(arm_const.UC_ARM_REG_SP, (origin + size) // STACK_ALIGNMENT * STACK_ALIGNMENT)
+        self.uc.reg_write(arm_const.UC_ARM_REG_SP, self.top)
         self.uc.reg_write(arm_const.UC_ARM_REG_LR, RETURN_ADDRESS | 1)
         self.uc.emu_start(self.job["invoke"] | 1, RETURN_ADDRESS)
         if self.fault is not None:
             raise unicorn.UcError(unicorn.UC_ERR_OK)  # stopped by the guard
         return b"".join(bytes(self.uc.mem_read(*output)) for output in self.job["outputs"])
+
+    @property
+    def top(self) -> int:
+        """Where the stack begins, downwards."""
+        origin, size = self.job["ram"]
+        return int((origin + size) // STACK_ALIGNMENT * STACK_ALIGNMENT)
 
     def stack_bytes(self) -> int:
         """Return how far below the top of memory the paint is gone."""
@@ -191,6 +196,7 @@ class Counters:
         self.current = self.operators[0]
         self.operator = 0
         self.address = self.end = core.job["invoke"]
+        self.lowest = core.top  # stack pointer
         core.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._count)
 
     def _count(self, uc: Any, address: int, size: int, data: Any) -> None:
@@ -199,7 +205,11 @@ class Counters:
             self.current = self.operators.setdefault(self.operator, Counter())
         elif self.first <= address < self.last:
             self.operator, self.current = 0, self.operators[0]
-        self.current[self.end, address, size] += 1
+        block = self.end, address, size
+        times = self.current[block]
+        if times == 0:
+            self.lowest = min(self.lowest, uc.reg_read(arm_const.UC_ARM_REG_SP))
+        self.current[block] = times + 1
         self.address, self.end = address, address + size
 
     def blocks(self) -> set[tuple[int, int]]:
@@ -247,7 +257,8 @@ def simulate(job: Job, inputs: bytes) -> tuple[dict[str, Any], bytes]:
         else:
             where = {"pc": core.uc.reg_read(arm_const.UC_ARM_REG_PC)}
         return {"error": str(error), **where, **(core.fault or {})}, b""
-    stack = max(core.stack_bytes() for core in cores)
+    # Frames count whole, written to or not: an interrupt's begins below them.
+    stack = max(counting.top - counters.lowest, *(core.stack_bytes() for core in cores))
     return {"stack_bytes": stack, "operators": counters.executions()}, b"".join(outputs)
 
 

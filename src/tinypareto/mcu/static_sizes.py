@@ -2,7 +2,7 @@
 
 Weights are tables in the order in which they are linked, each on a multiple of its alignment, and the arena is
 the plan's. Code (kernels, descriptors, the calls of one kernel after the other) and the deepest stack are the same
-for the same sequence of calls, so they are read off the first program that makes these.
+for the same sequence of calls, unless channels are very few, so they are read off the first program that makes these.
 """
 
 from collections.abc import Iterable
@@ -19,6 +19,7 @@ from tinypareto.mcu.graph import Graph
 from tinypareto.mcu.memory import plan_arena
 from tinypareto.mcu.targets import Target
 
+FEW = 4  # channels that kernels take at once
 Calls = tuple[tuple[str, ...], ...]
 
 
@@ -67,7 +68,7 @@ class SizeModel:
         """
         plan = plan_arena(graph, scratch_bytes(graph))
         operators = tuple(emit_operators(graph, plan))
-        calls = tuple(_call(operator) for operator in operators)
+        calls = tuple(_call(operator) for operator in operators) + _few_channels(graph)
         if calls not in self.linked:
             self.linked[calls] = _link(graph, self.target)
         linked = self.linked[calls]
@@ -84,6 +85,15 @@ class SizeModel:
 def _call(operator: OperatorText) -> tuple[str, ...]:
     """Return what decides an operator's code: its function and which fields of its descriptor are set."""
     return (operator.function, operator.struct, *operator.sources, *(name for name, _ in operator.fields))
+
+
+def _few_channels(graph: Graph) -> tuple[tuple[str, ...], ...]:
+    """Return what else decides the stack: kernels leave out their inner functions where channels are few."""
+    shapes = (
+        (graph.tensors[name].shape for name in (*operator.inputs, operator.output))
+        for operator in graph.operators
+    )
+    return tuple(tuple(str(min(channels, FEW)) for _, _, channels in tensors) for tensors in shapes)
 
 
 def _link(graph: Graph, target: Target) -> _Linked:
