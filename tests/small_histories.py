@@ -22,6 +22,7 @@ def finished_trial(number, error, rom, failure=None):
         failure=failure,
         feasible=failure is None and rom <= ROM_LIMIT,
         folder=Path("nowhere"),
+        reasons=None,
         seconds=1.0,
     )
 

@@ -1,17 +1,21 @@
+import io
+import json
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from rich.console import Console
 from small_experiments import SCALES, build_model, iris, knowable
 
 from tinypareto.errors import ConfigError, StudyError, TrainingError, UnknownFootprintError
 from tinypareto.experiment import train_and_prune
 from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.known_sizes import UNBUILDABLE, known_sizes
-from tinypareto.results import open_history
+from tinypareto.results import explain_trial, open_history
 from tinypareto.space import Space
 from tinypareto.study import SearchSettings, run_search
+from tinypareto.tables import explanation_table
 
 KNOWABLE = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:knowable"
 
@@ -38,6 +42,41 @@ def test_predicted_sizes_are_those_that_were_measured(study):
     trial = optuna.load_study(study_name=None, storage=f"sqlite:///{study / 'study.db'}").trials[-1]
     reasons = read_suggestion(trial)
     assert reasons["mean"][1:] == pytest.approx(trial.values[1:], rel=1e-4)
+
+
+def test_a_trial_is_explained(study):
+    said = explain_trial(study, 7)
+    assert said["origin"] == "policy"
+    assert said["start"].keys() == said["parameters"].keys() == knowable.space.keys()
+    assert 0 < said["moves"]
+    assert said["feasibility"] == pytest.approx(1.0)
+    for name, found in said["objectives"].items():
+        if name != "error":
+            assert found["mean"] == pytest.approx(found["measured"], rel=1e-4)
+            assert found["std"] < 1e-3 * found["mean"]
+    assert said["objectives"]["error"]["std"] > 0
+    text = "\n".join(str(line) for line in rendered(explanation_table(said)))
+    assert text.count("known beforehand") == 3
+    for word in ("Trial 7", "policy", "rom_bytes", "learning_rate", f"{said['parameters']['width']}"):
+        assert word in text
+    json.dumps(said)
+
+
+def test_the_first_trials_have_no_prediction(study):
+    said = explain_trial(study, 0)
+    assert (said["origin"], said["start"], said["objectives"]) == ("latin hypercube", None, {})
+    assert "latin hypercube" in "\n".join(rendered(explanation_table(said)))
+
+
+def test_a_trial_that_is_not_there_cannot_be_explained(study):
+    with pytest.raises(StudyError, match="trial 99 must be one that ended"):
+        explain_trial(study, 99)
+
+
+def rendered(table):
+    console = Console(width=100, file=io.StringIO())
+    console.print(table)
+    return console.file.getvalue().splitlines()
 
 
 def test_a_study_is_continued_as_it_was_begun(study):

@@ -173,6 +173,23 @@ def report(folder: StudyArgument) -> None:
 
 
 @app.command()
+def explain(
+    folder: StudyArgument,
+    trial: Annotated[int, typer.Option(help="Number of the trial.", min=0)],
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a trial was made: who proposed it, from where, what was predicted, and what came out."""
+    from tinypareto.results import explain_trial
+    from tinypareto.tables import explanation_table
+
+    said = explain_trial(folder, trial)
+    if as_json:
+        print(json.dumps(said))
+        return
+    Console().print(explanation_table(said))
+
+
+@app.command()
 def export(
     folder: StudyArgument,
     trial: Annotated[int, typer.Option(help="Number of the trial.", min=0)],

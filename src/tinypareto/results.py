@@ -4,12 +4,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
+from optuna.distributions import json_to_distribution
 
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import add_test_error
 from tinypareto.experiment import load_experiment
 from tinypareto.front import pick_knee
+from tinypareto.space import Space
 from tinypareto.study_home import StudyHome, database_errors
 from tinypareto.trials import FinishedTrial, History, read_history, read_metrics
 
@@ -49,6 +52,53 @@ def front_rows(folder: Path, only_knee: bool = False) -> list[dict[str, Any]]:
         values = [[trial.objectives[name] for name in names] for trial in trials if trial.objectives]
         trials = (trials[pick_knee(values)],)
     return [_row(trial, _test_error(history, trial)) for trial in trials]
+
+
+def explain_trial(folder: Path, number: int) -> dict[str, Any]:
+    """Return why a trial was made and what came of it, as ``tinypareto explain --json`` prints it.
+
+    Args:
+        folder: The study's folder.
+        number: Of the trial.
+
+    Raises:
+        StudyError: If there is no such finished trial, or its sampler gave no reasons.
+    """
+    history = open_history(folder)
+    trial = _finished_trial(history, number)
+    reasons = trial.reasons
+    if reasons is None:
+        raise StudyError(
+            f"the sampler {history.description.sampler} gave no reasons for trial {number}; ars and poster give them."
+        )
+    names = history.description.objectives
+    space = Space({name: json_to_distribution(text) for name, text in history.description.space.items()})
+    path = np.array(reasons["path"])
+    predictions = {
+        name: {"mean": mean, "std": std, "measured": (trial.objectives or {}).get(name)}
+        for name, mean, std in zip(names, reasons["mean"], reasons["std"], strict=False)
+    }
+    return {
+        "trial": number,
+        "origin": reasons["origin"],
+        "policy": reasons["policy"],
+        "start": space.decode(path[0]) if len(path) else None,
+        "moves": max(len(path) - 1, 0),
+        "parameters": dict(trial.parameters),
+        "objectives": predictions,
+        "reward": reasons["reward"],
+        "feasibility": reasons["feasibility"],
+        "failure": trial.failure,
+    }
+
+
+def _finished_trial(history: History, number: int) -> FinishedTrial:
+    trials = {trial.number: trial for trial in history.trials}
+    if number not in trials:
+        raise StudyError(
+            f"trial {number} must be one that ended, of which there are {len(trials)}; choose another number."
+        )
+    return trials[number]
 
 
 def _row(trial: FinishedTrial, test_error: float | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tables for people: what a compilation and a simulation showed."""
+"""Tables for people: what a compilation and a simulation showed, and why a trial was made."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +8,8 @@ from rich.table import Table
 
 from tinypareto.mcu.compiled_folder import UPPER_ESTIMATE, Compilation
 from tinypareto.mcu.firmware import operator_macs
+
+KNOWN_SHARE = 1e-4  # of a prediction: a smaller deviation is that of rounding
 
 
 def compilation_tables(compilation: Compilation) -> Group:
@@ -35,6 +37,34 @@ def simulation_tables(said: Mapping[str, Any]) -> Group:
     table.add_row("all", f"{said['instructions']:,}", f"{said['cycles']:,}", style="bold")
     notes = [said["cycles_note"]] if "cycles_note" in said else []
     return Group(table, f"stack: {said['stack_bytes']:,} bytes", *(f"note: {note}" for note in notes))
+
+
+def explanation_table(said: Mapping[str, Any]) -> Group:
+    """Return in words and numbers what ``tinypareto explain --json`` prints."""
+    policy = f" {said['policy']}" if said["policy"] is not None else ""
+    moves = f", {said['moves']} moves from its start" if said["moves"] else ""
+    lines = [f"Trial {said['trial']} was proposed by: {said['origin']}{policy}{moves}."]
+    if said["failure"] is not None:
+        lines.append(f"It failed: {said['failure']}.")
+    if said["reward"] is not None:
+        lines.append(
+            f"Reward {said['reward']:.3g} (what the sampler maximises: the larger, the more of the front is gained); "
+            f"probability that every limit is kept: {said['feasibility']:.3f}."
+        )
+    objectives = _table("Objectives", "", "predicted", "standard deviation", "measured")
+    for name, found in said["objectives"].items():
+        known = found["std"] < KNOWN_SHARE * abs(found["mean"])
+        deviation = "known beforehand" if known else _number(found["std"])
+        objectives.add_row(name, _number(found["mean"]), deviation, _number(found["measured"]))
+    parameters = _table("Parameters", "", *(["start"] if said["start"] else []), "chosen")
+    for name, value in said["parameters"].items():
+        start = [_number(said["start"][name])] if said["start"] else []
+        parameters.add_row(name, *start, _number(value))
+    return Group(*lines, "", *([objectives] if said["objectives"] else []), parameters)
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _arena_sentence(compilation: Compilation) -> str:

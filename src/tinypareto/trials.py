@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.front import feasible_front, normalised_hypervolume
+from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.study_home import StudyDescription
 
 FAILURE = "tinypareto:failure"  # a trial's user attribute: why it failed
@@ -27,6 +28,7 @@ class FinishedTrial:
     feasible: bool
     folder: Path
     seconds: float
+    reasons: Mapping[str, Any] | None  # why the sampler chose it: `read_suggestion`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,4 +97,5 @@ def _finished(trial: FrozenTrial, description: StudyDescription, trials_folder: 
         feasible=done and all(value <= 0 for value in trial.constraints.values()),
         folder=trial_folder(trials_folder, trial.number),
         seconds=duration.total_seconds() if duration else 0.0,
+        reasons=read_suggestion(trial),
     )
