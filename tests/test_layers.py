@@ -126,6 +126,7 @@ LAYERS = [
     "experiments.digits",
     "experiments.resnet18_cifar10",
     "experiments.mobilenetv3_daliac",
+    "confirm",
     "tables",
     "trial_preload",
     "report.plots",

@@ -190,6 +190,33 @@ def explain(
 
 
 @app.command()
+def confirm(
+    folder: StudyArgument,
+    seeds: Annotated[int, typer.Option(help="New trainings of each trial.", min=1)] = 3,
+    trial: Annotated[
+        list[int] | None, typer.Option(help="Number of a trial; repeatable. [default: the front]")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Trainings at the same time, one thread each.", min=1)] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the front again with other seeds: how much of its low errors was luck?
+
+    Stop it whenever you like: the same command goes on where it stopped.
+    """
+    from tinypareto.confirm import confirm_trials
+    from tinypareto.tables import confirmation_json, confirmation_table
+
+    def tell(done: int, total: int, line: str) -> None:
+        print(f"{done}/{total}: {line}", file=sys.stderr, flush=True)
+
+    confirmations = confirm_trials(folder, seeds=seeds, numbers=trial or (), jobs=jobs, on_training=tell)
+    if as_json:
+        print(json.dumps([confirmation_json(confirmation) for confirmation in confirmations]))
+        return
+    Console().print(confirmation_table(confirmations))
+
+
+@app.command()
 def export(
     folder: StudyArgument,
     trial: Annotated[int, typer.Option(help="Number of the trial.", min=0)],

@@ -1,11 +1,13 @@
 """Tables for people: what a compilation and a simulation showed, and why a trial was made."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
+from tinypareto.confirm import Confirmation
 from tinypareto.mcu.compiled_folder import UPPER_ESTIMATE, Compilation
 from tinypareto.mcu.firmware import operator_macs
 
@@ -61,6 +63,29 @@ def explanation_table(said: Mapping[str, Any]) -> Group:
         start = [_number(said["start"][name])] if said["start"] else []
         parameters.add_row(name, *start, _number(value))
     return Group(*lines, "", *([objectives] if said["objectives"] else []), parameters)
+
+
+def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
+    """Return one entry of what ``tinypareto confirm --json`` prints."""
+    return {**asdict(confirmation), "mean": confirmation.mean, "std": confirmation.std}
+
+
+def confirmation_table(confirmations: Sequence[Confirmation]) -> Group:
+    """Return errors in the search beside those of new trainings, and by how much they differ on average."""
+    table = _table(
+        "Validation errors", "trial", "in the search", "mean again", "standard deviation", "worst", "failed"
+    )
+    for one in confirmations:
+        worst = max(one.errors) if one.errors else None
+        numbers = map(_number, (one.searched, one.mean, one.std, worst))
+        table.add_row(str(one.trial), *numbers, str(len(one.failures)))
+    gaps = [one.mean - one.searched for one in confirmations if one.mean is not None]
+    if not gaps:
+        return Group(table)
+    mean = sum(gaps) / len(gaps)
+    return Group(
+        table, f"A new training's error is that of the search {mean:+.4f} on average: that much was luck."
+    )
 
 
 def _number(value: Any) -> str:

@@ -1,0 +1,140 @@
+"""Chosen trials trained again with other seeds: how much of a front's low errors was luck.
+
+Of many trials those with lucky seeds are on the front, so their errors are too low (the winner's curse). Sizes follow
+from the hyperparameters and do not change. A training that was done is not done again.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinypareto.errors import StudyError
+from tinypareto.evaluation import Evaluation, read_evaluation
+from tinypareto.results import open_history
+from tinypareto.trial_process import TrialProcess, TrialTask
+from tinypareto.trials import FinishedTrial, History
+
+FOLDER = "confirmed"  # of a study: one folder for each new training
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """What new trainings of one trial's hyperparameters gave; errors are those of the validation split."""
+
+    trial: int
+    searched: float  # the error in the search
+    errors: tuple[float, ...]
+    failures: tuple[str, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the new errors."""
+        return float(np.mean(self.errors)) if self.errors else None
+
+    @property
+    def std(self) -> float | None:
+        """Their standard deviation; None of fewer than two."""
+        return float(np.std(self.errors, ddof=1)) if len(self.errors) > 1 else None
+
+
+def confirm_trials(
+    folder: Path,
+    *,
+    seeds: int = 3,
+    numbers: Sequence[int] = (),
+    jobs: int = 1,
+    on_training: Callable[[int, int, str], None] = lambda done, total, line: None,
+) -> list[Confirmation]:
+    """Train trials again and return what came out, by number.
+
+    Args:
+        folder: The study's folder.
+        seeds: New trainings of each trial.
+        numbers: Which trials; empty means the feasible front.
+        jobs: Trainings at the same time, one thread each.
+        on_training: Called after each with how many are done, how many there are, and a line about it.
+
+    Raises:
+        StudyError: If there is no study or no such trial, or the experiment came as an object and not by name.
+    """
+    history = open_history(folder)
+    if history.description.reference is None:
+        raise StudyError(
+            f"the study in {folder} was begun with an experiment object; begin it with a reference such as "
+            "path/to/file.py:name, so that its trials can be trained again."
+        )
+    trials = _chosen(history, numbers)
+    tasks = [task for trial in trials for task in _tasks(folder, history, trial, seeds)]
+    outcomes: dict[Path, Evaluation | str] = {}
+    for task, outcome in _evaluated(tasks, jobs):
+        outcomes[task.folder] = outcome
+        said = outcome if isinstance(outcome, str) else f"error {outcome.measured['error']:.4g}"
+        on_training(len(outcomes), len(tasks), f"trial {task.number}, seed {task.seed}: {said}")
+    return [
+        _confirmation(trial, [outcomes[t.folder] for t in tasks if t.number == trial.number])
+        for trial in trials
+    ]
+
+
+def _chosen(history: History, numbers: Sequence[int]) -> Sequence[FinishedTrial]:
+    if not numbers:
+        return history.front()
+    complete = {trial.number: trial for trial in history.complete}
+    missing = [number for number in numbers if number not in complete]
+    if missing:
+        raise StudyError(
+            f"trials {missing} have no result to confirm; `tinypareto front` lists those that do."
+        )
+    return [complete[number] for number in sorted(set(numbers))]
+
+
+def _tasks(folder: Path, history: History, trial: FinishedTrial, seeds: int) -> Iterator[TrialTask]:
+    assert history.description.reference is not None
+    path = history.description.data_path
+    for repetition in range(1, seeds + 1):
+        entropy = [history.description.seed, trial.number, repetition]
+        yield TrialTask(
+            number=trial.number,
+            parameters=trial.parameters,
+            seed=int(np.random.SeedSequence(entropy).generate_state(1)[0]),
+            experiment=history.description.reference,
+            data_path=Path(path) if path else None,
+            folder=folder / FOLDER / f"{trial.number:04d}-{repetition}",
+        )
+
+
+def _evaluated(tasks: Sequence[TrialTask], jobs: int) -> Iterator[tuple[TrialTask, Evaluation | str]]:
+    """Yield what each training gave, as they end; those of an earlier run first."""
+    waiting = []
+    for task in tasks:
+        known = read_evaluation(task.folder, task.parameters, task.seed)
+        if known is None:
+            waiting.append(task)
+        else:
+            yield task, known
+    running: list[TrialProcess] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(TrialProcess(waiting.pop(0)))
+            for process in TrialProcess.wait_for_any(running, POLL_SECONDS):
+                running.remove(process)
+                yield process.task, process.result()
+    finally:
+        for process in running:
+            process.stop()
+
+
+def _confirmation(trial: FinishedTrial, outcomes: Sequence[Evaluation | str]) -> Confirmation:
+    assert trial.objectives is not None
+    done = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+    searched = trial.objectives.get("error", float("nan"))
+    return Confirmation(
+        trial=trial.number,
+        searched=searched,
+        errors=tuple(float(outcome.measured["error"]) for outcome in done),
+        failures=tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
+    )
