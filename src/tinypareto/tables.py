@@ -83,9 +83,7 @@ def confirmation_table(confirmations: Sequence[Confirmation]) -> Group:
     if not gaps:
         return Group(table)
     mean = sum(gaps) / len(gaps)
-    return Group(
-        table, f"A new training's error is that of the search {mean:+.4f} on average: that much was luck."
-    )
+    return Group(table, f"New errors differ from the search's by {mean:+.4f} on average; above 0 it was lucky.")
 
 
 def _number(value: Any) -> str:
