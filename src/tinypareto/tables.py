@@ -83,7 +83,9 @@ def confirmation_table(confirmations: Sequence[Confirmation]) -> Group:
     if not gaps:
         return Group(table)
     mean = sum(gaps) / len(gaps)
-    return Group(table, f"New errors differ from the search's by {mean:+.4f} on average; above 0 it was lucky.")
+    return Group(
+        table, f"New errors differ from the search's by {mean:+.4f} on average; above 0 it was lucky."
+    )
 
 
 def _number(value: Any) -> str:
