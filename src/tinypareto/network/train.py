@@ -214,6 +214,7 @@ class _Loop:
         device = _device_of(model)
         self._training, self._pruning, self._loss, self._augment = training, pruning, loss, augment
         self._generator = torch.Generator().manual_seed(seed)
+        self._format = torch.channels_last if data.train.inputs.ndim == 4 else torch.contiguous_format
         self._inputs = torch.from_numpy(data.train.inputs).to(device)
         self._targets = torch.from_numpy(data.train.targets).to(device)
         self._evidence = torch.randperm(len(data.train), generator=self._generator)[: self.EVIDENCE]
@@ -257,6 +258,7 @@ class _Loop:
         inputs = self._inputs[batch]
         if self._augment is not None:
             inputs = self._augment(inputs, self._generator)
+        inputs = inputs.contiguous(memory_format=self._format)
         self._optimizer.param_groups[0]["lr"] = self._learning_rate()
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._loss(self.model(inputs), self._targets[batch])
@@ -282,6 +284,9 @@ class _Loop:
         return 0.5 * self._training.learning_rate * (1 + math.cos(math.pi * progress))
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
+        """Return an optimizer of the parameters as they are now, which are laid out for speed first."""
+        # Images that lie channel by channel take up to a third more time.
+        self.model.to(memory_format=self._format)  # type: ignore[call-overload]
         settings = self._training
         if settings.optimizer == "adam":
             return torch.optim.Adam(
