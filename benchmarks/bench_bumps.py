@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from provenance import provenance
+from rows import read_rows
 
 from tinypareto.peers.qparego import suggest_qparego
 from tinypareto.search.config import SearchConfig
@@ -60,15 +61,8 @@ def run(sampler: str, seed: int) -> tuple[np.ndarray, float]:
     return points, (time.perf_counter() - begun) / (N_SAMPLES - len(bumps_prior(seed)))
 
 
-def read_rows() -> list[dict[str, str]]:
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def complete() -> None:
-    done = {(row["sampler"], int(row["seed"])) for row in read_rows()}
+    done = {(row["sampler"], int(row["seed"])) for row in read_rows(RESULTS)}
     origin = provenance("torch", "botorch", "scipy")
     for seed in SEEDS:
         for sampler in ("poster", "qparego"):
@@ -86,7 +80,7 @@ def complete() -> None:
 
 
 def print_table() -> None:
-    rows = read_rows()
+    rows = read_rows(RESULTS)
     print("| sampler | seeds | found | median best | median s per suggestion |\n|---|---|---|---|---|")
     for sampler in ("poster", "qparego"):
         mine = [row for row in rows if row["sampler"] == sampler]

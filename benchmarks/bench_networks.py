@@ -14,7 +14,6 @@ tensor. Then, on samples that it has not seen:
 """
 
 import argparse
-import csv
 import tempfile
 import time
 import warnings
@@ -25,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from provenance import provenance
+from rows import append_row, read_rows
 from torch import nn
 
 from tinypareto.experiments import digits, mobilenetv3_daliac, resnet18_cifar10
@@ -177,7 +176,7 @@ def check(case: Case, model: nn.Module, per_channel: bool, folder: Path) -> dict
 
 
 def complete(names: Sequence[str]) -> None:
-    done = {(row["network"], row["pruned"], row["per_channel"]) for row in read_rows()}
+    done = {(row["network"], row["pruned"], row["per_channel"]) for row in read_rows(RESULTS)}
     for name in names:
         for pruned in (False, True):
             missing = [scales for scales in (True, False) if (name, str(pruned), str(scales)) not in done]
@@ -197,23 +196,8 @@ def complete(names: Sequence[str]) -> None:
                     "seconds": round(time.monotonic() - begun),
                     **provenance("torch", "onnxruntime", "ziglang", "unicorn"),
                 }
-                append(row)
+                append_row(RESULTS, FIELDS, row)
                 print({key: row[key] for key in FIELDS[:-3]}, flush=True)
-
-
-def read_rows() -> list[dict[str, str]]:
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: dict[str, object]) -> None:
-    with FileLock(f"{RESULTS}.lock"), RESULTS.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def print_table() -> None:
@@ -222,7 +206,7 @@ def print_table() -> None:
     )
     print("|---" * 9 + "|")
     for row in sorted(
-        read_rows(), key=lambda r: (list(CASES).index(r["network"]), r["pruned"], r["per_channel"])
+        read_rows(RESULTS), key=lambda r: (list(CASES).index(r["network"]), r["pruned"], r["per_channel"])
     ):
         cells = [
             row["network"],

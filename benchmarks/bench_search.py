@@ -24,6 +24,7 @@ from filelock import FileLock
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from problems import Problem, problems
 from provenance import provenance
+from rows import read_rows
 from scipy.stats import qmc
 
 from tinypareto.front import feasible_front, hypervolume
@@ -93,13 +94,6 @@ def curve(problem: Problem, values: Sequence[Sequence[float]], kept: Sequence[bo
     return np.array(volumes)
 
 
-def read_rows(path: Path = RESULTS) -> list[Row]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def write_rows(rows: Sequence[Row], path: Path = RESULTS) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -163,7 +157,9 @@ def complete(
 
 def drop(samplers: Sequence[str], names: Sequence[str]) -> None:
     with FileLock(f"{RESULTS}.lock"):
-        write_rows([r for r in read_rows() if r["sampler"] not in samplers or r["problem"] not in names])
+        write_rows([
+            r for r in read_rows(RESULTS) if r["sampler"] not in samplers or r["problem"] not in names
+        ])
 
 
 def main() -> None:
@@ -185,7 +181,7 @@ def main() -> None:
     elif arguments.table or arguments.plot:
         import search_tables
 
-        search_tables.show(read_rows(), picture=arguments.plot)
+        search_tables.show(read_rows(RESULTS), picture=arguments.plot)
     else:
         use_fast_boxes()
         complete(arguments.problems.split(","), arguments.samplers.split(","), arguments.seeds)

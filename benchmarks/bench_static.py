@@ -11,7 +11,6 @@ inference on the simulated core. Its ROM, RAM and FLOPs stand beside those that 
 """
 
 import argparse
-import csv
 import tempfile
 import time
 import warnings
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from provenance import provenance
+from rows import append_row, read_rows
 
 from tinypareto.experiment import Experiment
 from tinypareto.experiments import digits, mobilenetv3_daliac, resnet18_cifar10
@@ -100,7 +99,7 @@ def measured(experiment: Experiment, data: Data, parameters: Mapping[str, Any], 
 
 def complete(names: Sequence[str]) -> None:
     for name in names:
-        done = {int(row["number"]) for row in read_rows() if row["network"] == name}
+        done = {int(row["number"]) for row in read_rows(RESULTS) if row["network"] == name}
         experiment = experiment_named(name)
         data = experiment.read_data()
         known = StaticFootprint(experiment, data)
@@ -119,7 +118,7 @@ def complete(names: Sequence[str]) -> None:
                 },
                 **provenance("torch", "torch-pruning", "onnxruntime", "ziglang"),
             }
-            append(row)
+            append_row(RESULTS, FIELDS, row)
             print({key: row[key] for key in FIELDS[:-3]}, flush=True)
 
 
@@ -142,24 +141,9 @@ def print_speed(names: Sequence[str]) -> None:
         )
 
 
-def read_rows() -> list[dict[str, str]]:
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def append(row: dict[str, object]) -> None:
-    with FileLock(f"{RESULTS}.lock"), RESULTS.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row)
-
-
 def print_table() -> None:
     print("| network | sets | all three equal | ROM, KB | RAM, KB | MFLOPs |\n|---|---|---|---|---|---|")
-    rows = read_rows()
+    rows = read_rows(RESULTS)
     for name in dict.fromkeys(row["network"] for row in rows):
         own = [row for row in rows if row["network"] == name]
         equal = sum(all(row[f"known_{size}"] == row[f"measured_{size}"] for size in KNOWN) for row in own)

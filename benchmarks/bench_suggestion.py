@@ -20,6 +20,7 @@ import optuna
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from provenance import provenance
+from rows import read_rows
 from scipy.stats import qmc
 
 from tinypareto.samplers import make_sampler
@@ -68,7 +69,7 @@ def seconds_of(sampler: str, n: int, m: int, d: int) -> float:
 
 
 def complete() -> None:
-    done = {(row["sampler"], int(row["n"]), int(row["m"]), int(row["d"])) for row in read_rows()}
+    done = {(row["sampler"], int(row["n"]), int(row["m"]), int(row["d"])) for row in read_rows(RESULTS)}
     origin = provenance("torch", "botorch", "optuna")
     for n, m, d in CASES:
         for sampler in PEERS:
@@ -87,17 +88,10 @@ def _takes_too_long(peer: str, n: int, m: int) -> bool:
     return m not in PEERS_OBJECTIVES[peer] or (m >= 3 and n > MOST_OBSERVATIONS)
 
 
-def read_rows() -> list[dict[str, str]]:
-    if not RESULTS.exists():
-        return []
-    with RESULTS.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def print_table() -> None:
     found = {
         (row["sampler"], int(row["n"]), int(row["m"]), int(row["d"])): float(row["seconds"])
-        for row in read_rows()
+        for row in read_rows(RESULTS)
     }
     print(
         "| n | m | d | ars, s | gp, s | gp / ars | qnehvi, s | qnehvi / ars |\n|---|---|---|---|---|---|---|---|"

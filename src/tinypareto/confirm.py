@@ -13,6 +13,7 @@ import numpy as np
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import Evaluation, read_evaluation
 from tinypareto.results import open_history
+from tinypareto.study import trial_seed
 from tinypareto.trial_process import TrialProcess, TrialTask
 from tinypareto.trials import FinishedTrial, History
 
@@ -95,11 +96,10 @@ def _tasks(folder: Path, history: History, trial: FinishedTrial, seeds: int) -> 
     assert history.description.reference is not None
     path = history.description.data_path
     for repetition in range(1, seeds + 1):
-        entropy = [history.description.seed, trial.number, repetition]
         yield TrialTask(
             number=trial.number,
             parameters=trial.parameters,
-            seed=int(np.random.SeedSequence(entropy).generate_state(1)[0]),
+            seed=trial_seed(history.description.seed, trial.number, repetition),
             experiment=history.description.reference,
             data_path=Path(path) if path else None,
             folder=folder / FOLDER / f"{trial.number:04d}-{repetition}",

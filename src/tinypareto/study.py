@@ -155,31 +155,33 @@ def _begin(
 ) -> tuple[StudyDescription, BaseSampler]:
     """Return what the study is of, and its sampler."""
     description = home.description(experiment.name)
-    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     if description is not None:
         description.refuse_other(experiment, settings.sampler, settings.seed, settings.known_sizes)
-        scales = description.scales
-        wanted: bool | None = description.known_sizes
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-            scales = objective_scales(experiment, data, Path(scratch))
-        wanted = settings.known_sizes
-    name = description.sampler if description else settings.sampler or KNOWING
-    sizes = _known_sizes(experiment, data, scales, wanted) if name == KNOWING else None
-    if description is None:
-        data_path = str(settings.data_path.resolve()) if settings.data_path else None
-        description = StudyDescription.of(
-            experiment, name, settings.seed or 0, scales, reference, data_path, sizes is not None
-        )
+        sizes = None
+        if description.known_sizes:
+            sizes = known_sizes(experiment, experiment.read_data(settings.data_path), description.scales)
+        return description, _sampler(experiment, description, sizes)
+    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
+    with tempfile.TemporaryDirectory() as scratch:
+        scales = objective_scales(experiment, data, Path(scratch))
+    name = settings.sampler or KNOWING
+    sizes = _known_sizes(experiment, data, scales, settings.known_sizes) if name == KNOWING else None
+    data_path = str(settings.data_path.resolve()) if settings.data_path else None
+    description = StudyDescription.of(
+        experiment, name, settings.seed or 0, scales, reference, data_path, sizes is not None
+    )
+    return description, _sampler(experiment, description, sizes)
+
+
+def _sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> BaseSampler:
     if sizes is None:
-        return description, make_sampler(name, description.seed, experiment.space)
-    sampler = ARSSampler(
+        return make_sampler(description.sampler, description.seed, experiment.space)
+    return ARSSampler(
         description.seed,
         search_space=experiment.space,
         known=sizes.objectives,
         known_constraints=sizes.constraints,
     )
-    return description, sampler
 
 
 def _known_sizes(
@@ -277,6 +279,6 @@ class _Search:
             self.study.tell(trial, [outcome.objectives[name] for name in self.experiment.objectives])
 
 
-def trial_seed(study_seed: int, number: int) -> int:
-    """Return the seed of a trial's training, a function of the study's seed and the trial's number."""
-    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])
+def trial_seed(study_seed: int, number: int, *repetition: int) -> int:
+    """Return the seed of a trial's training, or of a repetition of it: a function of these numbers."""
+    return int(np.random.SeedSequence([study_seed, number, *repetition]).generate_state(1)[0])

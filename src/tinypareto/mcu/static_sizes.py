@@ -15,6 +15,7 @@ import numpy as np
 from tinypareto.mcu.emit.project import emit_operators, scratch_bytes
 from tinypareto.mcu.emit.text import OperatorText, Table
 from tinypareto.mcu.firmware import build_firmware, graph_macs, measure, write_program
+from tinypareto.mcu.footprint import Footprint
 from tinypareto.mcu.graph import Graph
 from tinypareto.mcu.memory import plan_arena
 from tinypareto.mcu.targets import Target
@@ -46,18 +47,11 @@ class StaticSizes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Linked:
-    code_bytes: int
-    static_bytes: int
-    stack_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SizeModel:
     """Sizes of graphs for one target; ``linked`` remembers what the compiler said of each sequence of calls."""
 
     target: Target
-    linked: dict[Calls, _Linked] = field(default_factory=dict, repr=False)
+    linked: dict[Calls, Footprint] = field(default_factory=dict, repr=False)
 
     def sizes(self, graph: Graph) -> StaticSizes:
         """Return the graph's sizes; the first graph of a sequence of calls is compiled, linked and run once.
@@ -96,15 +90,10 @@ def _few_channels(graph: Graph) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(str(min(channels, FEW)) for _, _, channels in tensors) for tensors in shapes)
 
 
-def _link(graph: Graph, target: Target) -> _Linked:
+def _link(graph: Graph, target: Target) -> Footprint:
     with TemporaryDirectory() as folder:
         firmware = build_firmware(write_program(graph, target), Path(folder))
-        footprint = measure(firmware, np.zeros((1, *graph.input_shape), np.int8)).footprint
-    return _Linked(
-        code_bytes=footprint.code_bytes,
-        static_bytes=footprint.static_bytes,
-        stack_bytes=footprint.stack_bytes,
-    )
+        return measure(firmware, np.zeros((1, *graph.input_shape), np.int8)).footprint
 
 
 def _end(tables: Iterable[Table]) -> int:

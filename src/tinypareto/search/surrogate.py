@@ -49,7 +49,8 @@ class PartlyKnown:
     known: KnownOutcomes
     learnt: GaussianProcesses
     imitated: GaussianProcesses
-    examples: Matrix  # of the functions, N x d, by which they are imitated
+    examples: Matrix  # points, N x d, from which the functions are imitated
+    answers: Matrix  # what they gave there, standardised, N x f
     order: Tensor  # k: where each outcome lies in (learnt, imitated)
 
     @property
@@ -85,6 +86,6 @@ class PartlyKnown:
     def with_examples(self, points: Matrix) -> "PartlyKnown":
         """Return this surrogate with imitations that know the functions at these points, q x d, too."""
         examples = np.concatenate([self.examples, points])
-        targets, old = self.tensor(self.targets(examples)), self.imitated
-        imitated = condition(self.tensor(examples), targets, old.groups, old.hyperparameters)
-        return replace(self, imitated=imitated, examples=examples)
+        answers, old = np.concatenate([self.answers, self.targets(points)]), self.imitated
+        imitated = condition(self.tensor(examples), self.tensor(answers), old.groups, old.hyperparameters)
+        return replace(self, imitated=imitated, examples=examples, answers=answers)

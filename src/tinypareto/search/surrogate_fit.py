@@ -88,8 +88,8 @@ def _partly_known(
     rng = np.random.default_rng([seed, 3])
     spread = space.round_points(qmc.Sobol(space.n_columns, rng=rng).random(N_EXAMPLES))
     examples = np.concatenate([spread, usable.points, pending])
-    answers = known.at(space, examples)
-    outcomes = outcomes.of_sample(known.columns, answers[len(spread) :][: len(usable.numbers)], answers)
+    values = known.at(space, examples)
+    outcomes = outcomes.of_sample(known.columns, values[len(spread) :][: len(usable.numbers)], values)
     unknown = np.setdiff1d(np.arange(outcomes.targets.shape[1]), known.columns)
     if len(unknown) == 0:
         raise ConfigError(
@@ -99,8 +99,8 @@ def _partly_known(
     learnt = _posteriors(
         space, usable, pending, replace(outcomes, targets=outcomes.targets[:, unknown]), config, device
     )
-    points, groups = learnt.tensor(examples), learnt.tensor(space.groups)
-    targets = learnt.tensor(outcomes.standardised(known.columns, answers))
+    answers = outcomes.standardised(known.columns, values)
+    points, targets, groups = map(learnt.tensor, (examples, answers, space.groups))
     model = PartlyKnown(
         space=space,
         outcomes=outcomes,
@@ -108,6 +108,7 @@ def _partly_known(
         learnt=learnt,
         imitated=fit(points, targets, groups, choose_kernel=config.choose_kernel),
         examples=examples,
+        answers=answers,
         order=learnt.tensor(np.argsort(np.concatenate([unknown, known.columns]))),
     )
     front = predicted_front(model, space, usable.points, outcomes.limits, outcomes.n_objectives, rng)

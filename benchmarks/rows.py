@@ -1,0 +1,24 @@
+"""Files of results: one row for each finished run, added as it ends."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a file; none if it is not there."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def append_row(path: Path, fields: Sequence[str], row: Mapping[str, object]) -> None:
+    """Add a row, below a heading if it is the first; several processes may do so."""
+    with FileLock(f"{path}.lock"), path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fields, lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+        writer.writerow(row)
