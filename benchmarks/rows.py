@@ -22,3 +22,15 @@ def append_row(path: Path, fields: Sequence[str], row: Mapping[str, object]) -> 
         if file.tell() == 0:
             writer.writeheader()
         writer.writerow(row)
+
+
+def drop_rows(path: Path, column: str, values: Sequence[str]) -> None:
+    """Forget the rows that have one of the values in a column."""
+    with FileLock(f"{path}.lock"):
+        rows = read_rows(path)
+        if not rows:
+            return
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(row for row in rows if row[column] not in values)

@@ -90,4 +90,19 @@ knowable = iris(
     scales=SCALES,
     limits={"flops": 120},
 )
+# Its trainings pass through networks that are deployable themselves.
+stepwise = iris(
+    name="stepwise",
+    space={
+        "width": IntDistribution(16, 32, step=4),
+        "sparsity": FloatDistribution(0.5, 0.9),
+        "learning_rate": FloatDistribution(1e-2, 1e-1, log=True),
+        "epochs": IntDistribution(6, 6),
+        "batch_size": CategoricalDistribution([16, 32]),
+        "pruning_steps": IntDistribution(1, 3),
+    },
+    train=train_and_prune,
+    scales=SCALES,
+    limits={"flops": 400},
+)
 not_an_experiment = {"name": "iris"}

@@ -40,7 +40,7 @@ def test_front_prints_rows_as_json_and_as_a_table(study):
     assert all(
         set(row) == {"trial", "step", "parameters", "objectives", "test_error", "folder"} for row in rows
     )
-    assert f"{len(rows)} feasible Pareto trials" in run("front", study[0]).stdout
+    assert f"{len(rows)} feasible Pareto networks" in run("front", study[0]).stdout
 
 
 def test_report_is_written_and_named(study):

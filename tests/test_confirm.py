@@ -31,7 +31,7 @@ def confirmed(study):
 def test_the_front_is_trained_again_with_other_seeds(study, confirmed):
     confirmations, said = confirmed
     front = open_history(study).front()
-    assert [one.trial for one in confirmations] == [trial.number for trial in front]
+    assert [one.trial for one in confirmations] == [network.name for network in front]
     assert [done for done, _, _ in said] == list(range(1, 2 * len(front) + 1))
     for one, trial in zip(confirmations, front, strict=True):
         assert one.searched == trial.objectives["error"]
@@ -54,8 +54,8 @@ def test_what_was_trained_is_not_trained_again(study, confirmed, monkeypatch):
 
 
 def test_a_trial_that_is_not_there_is_an_error(study):
-    with pytest.raises(StudyError, match=r"trials \[99\] have no result"):
-        confirm_trials(study, numbers=[0, 99])
+    with pytest.raises(StudyError, match="trial 99 has no firmware"):
+        confirm_trials(study, names=["0", "99"])
 
 
 def test_a_study_of_an_object_cannot_be_trained_by_name(tmp_path):
@@ -65,12 +65,12 @@ def test_a_study_of_an_object_cannot_be_trained_by_name(tmp_path):
 
 
 def test_spread_solved_by_hand():
-    one = Confirmation(trial=3, searched=0.1, errors=(0.1, 0.2, 0.3), failures=("diverged",))
+    one = Confirmation(trial="3", searched=0.1, errors=(0.1, 0.2, 0.3), failures=("diverged",))
     assert one.mean == pytest.approx(0.2)
     assert one.std == pytest.approx(0.1)
     assert confirmation_json(one)["mean"] == one.mean
     lines = [str(part) for part in confirmation_table([one]).renderables]
     assert "+0.1000" in lines[-1]
-    nothing = Confirmation(trial=4, searched=0.1, errors=(), failures=("diverged",))
+    nothing = Confirmation(trial="4", searched=0.1, errors=(), failures=("diverged",))
     assert (nothing.mean, nothing.std) == (None, None)
     assert np.isfinite(nothing.searched)

@@ -3,23 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from optuna.distributions import CategoricalDistribution, IntDistribution
 from small_experiments import build_model, iris
 
 from tinypareto.errors import ExperimentError, TrainingError, UnsupportedModelError
-from tinypareto.evaluation import (
-    add_test_error,
-    evaluate,
-    largest_parameters,
-    objective_scales,
-    read_evaluation,
-)
+from tinypareto.evaluation import add_test_error, evaluate, read_evaluation
 from tinypareto.experiment import quantize_after_training
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.samples import quantize_input
 from tinypareto.mcu.simulator import simulate
 from tinypareto.network.metrics import error
 from tinypareto.network.quantize import run_onnx
+from tinypareto.scales import objective_scales
 
 PARAMETERS = {"width": 16, "learning_rate": 0.05}
 
@@ -129,29 +123,6 @@ def test_class_that_is_never_predicted_is_said(data, tmp_path):
     silent = sorted({0, 1, 2} - set(outputs.argmax(axis=1).tolist()))
     assert silent, "this network was chosen because it does not predict every class"
     assert f"never predicted on the validation split: classes {silent}" in evaluation.warnings
-
-
-def test_largest_network_is_found_per_parameter(data):
-    space = {"width": IntDistribution(4, 32), "depth": CategoricalDistribution([1, 3, 2])}
-
-    def build(parameters):
-        return build_model({"width": parameters["width"] * parameters["depth"]})
-
-    assert largest_parameters(iris(space=space, build_model=build), data) == {"width": 32, "depth": 3}
-
-
-def test_scales_are_limits_chance_and_the_largest_networks_needs(data, tmp_path):
-    scales = objective_scales(iris(), data, tmp_path)
-    assert scales["error"] == pytest.approx(2 / 3)
-    assert scales["rom_bytes"] == 16 * 1024
-    assert scales["flops"] == 2 * (4 * 32 + 32 * 3)
-    assert 32 < scales["ram_bytes"] < 1024
-
-
-def test_scale_of_a_regression_error_must_be_given(tmp_path, data):
-    regression = iris(objectives=("energy",), limits={}, measure=lambda folder: {"energy": 0.0})
-    with pytest.raises(ExperimentError, match=r'needs a scale .* give scales=\{"energy"'):
-        objective_scales(regression, data, tmp_path)
 
 
 def test_objective_that_measure_does_not_return_is_an_error(data, tmp_path):

@@ -12,7 +12,7 @@ from tinypareto.errors import ConfigError, StudyError, TrainingError, UnknownFoo
 from tinypareto.experiment import train_and_prune
 from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.known_sizes import UNBUILDABLE, known_sizes
-from tinypareto.results import explain_trial, open_history
+from tinypareto.results import explain_network, open_history
 from tinypareto.space import Space
 from tinypareto.study import SearchSettings, run_search
 from tinypareto.tables import explanation_table
@@ -45,7 +45,7 @@ def test_predicted_sizes_are_those_that_were_measured(study):
 
 
 def test_a_trial_is_explained(study):
-    said = explain_trial(study, 7)
+    said = explain_network(study, "7")
     assert said["origin"] == "policy"
     assert said["start"].keys() == said["parameters"].keys() == knowable.space.keys()
     assert 0 < said["moves"]
@@ -63,14 +63,14 @@ def test_a_trial_is_explained(study):
 
 
 def test_the_first_trials_have_no_prediction(study):
-    said = explain_trial(study, 0)
+    said = explain_network(study, "0")
     assert (said["origin"], said["start"], said["objectives"]) == ("latin hypercube", None, {})
     assert "latin hypercube" in "\n".join(rendered(explanation_table(said)))
 
 
 def test_a_trial_that_is_not_there_cannot_be_explained(study):
     with pytest.raises(StudyError, match="trial 99 must be one that ended"):
-        explain_trial(study, 99)
+        explain_network(study, "99")
 
 
 def rendered(table):

@@ -12,7 +12,7 @@ import pytest
 from small_experiments import iris
 
 from tinypareto.errors import ConfigError, ExperimentError, StudyError
-from tinypareto.results import export_trial, front_rows, open_history
+from tinypareto.results import export_network, front_rows, open_history
 from tinypareto.study import SearchSettings, run_search, trial_seed
 from tinypareto.trials import read_metrics
 
@@ -221,15 +221,15 @@ def test_trial_seeds_differ_and_are_reproducible():
 
 
 def test_export_copies_one_trial_and_refuses_to_overwrite(uninterrupted, tmp_path):
-    to = export_trial(uninterrupted, 4, tmp_path / "chosen")
+    to = export_network(uninterrupted, "4", tmp_path / "chosen")
     assert json.loads((to / "metrics.json").read_text(encoding="utf-8")) == read_metrics(
         uninterrupted / "trials" / "0004"
     )
     assert (to / "firmware" / "Makefile").exists()
     with pytest.raises(StudyError, match="exists already"):
-        export_trial(uninterrupted, 4, to)
+        export_network(uninterrupted, "4", to)
     with pytest.raises(StudyError, match="no such finished trial"):
-        export_trial(uninterrupted, 99, tmp_path / "other")
+        export_network(uninterrupted, "99", tmp_path / "other")
 
 
 def test_history_of_a_folder_without_a_study_is_an_error(tmp_path):

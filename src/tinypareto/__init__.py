@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tinypareto.errors import TinyParetoError
     from tinypareto.experiment import Experiment, load_experiment
     from tinypareto.hosts.botorch import optimize_acqf_ars
+    from tinypareto.hosts.observations import Observation, add_observations
     from tinypareto.hosts.optuna import ARSSampler
     from tinypareto.mcu.compiled_folder import compile_model
     from tinypareto.network.data import Data, Split
@@ -27,12 +28,14 @@ _HOME = {
     "ARSSampler": "hosts.optuna",
     "Data": "network.data",
     "Experiment": "experiment",
+    "Observation": "hosts.observations",
     "PruningConfig": "network.prune",
     "QuantizationConfig": "network.quantize",
     "SearchSettings": "study",
     "Split": "network.data",
     "TinyParetoError": "errors",
     "TrainingConfig": "network.train",
+    "add_observations": "hosts.observations",
     "compile_model": "mcu.compiled_folder",
     "front_rows": "results",
     "load_experiment": "experiment",
@@ -45,12 +48,14 @@ __all__ = [
     "ARSSampler",
     "Data",
     "Experiment",
+    "Observation",
     "PruningConfig",
     "QuantizationConfig",
     "SearchSettings",
     "Split",
     "TinyParetoError",
     "TrainingConfig",
+    "add_observations",
     "compile_model",
     "front_rows",
     "load_experiment",

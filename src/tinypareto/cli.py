@@ -77,6 +77,9 @@ class Pick(str, Enum):
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 StudyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder (search's --out).")]
+TrialOption = Annotated[
+    str, typer.Option(help="A trial's number or, on its way after 3 pruning steps, 12.3.")
+]
 TargetOption = Annotated[str, typer.Option(help="Core or board; `tinypareto targets` lists them.")]
 
 
@@ -101,6 +104,14 @@ def search(
             "[default: with the sampler ars, where the experiment allows it]",
         ),
     ] = None,
+    harvest: Annotated[
+        bool | None,
+        typer.Option(
+            "--harvest/--no-harvest",
+            help="Measure the networks that a training passes through between its pruning steps, too. "
+            "[default: with the sampler ars, where the experiment allows it]",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search the hyperparameters: train, prune, quantise, compile and measure, trial by trial.
@@ -121,6 +132,7 @@ def search(
         time_limit=parse_duration(time_limit) if time_limit else None,
         data_path=data,
         known_sizes=known_sizes,
+        harvest=harvest,
     )
     with ProgressDisplay() as display:
         summary = run_search(experiment, out, settings, on_progress=display)
@@ -140,7 +152,10 @@ def front(
     pick: Annotated[Pick | None, typer.Option(help="Show one trial alone: the best compromise.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the feasible Pareto trials: parameters, objectives, test error."""
+    """List the feasible Pareto networks: objectives and test error.
+
+    12 is what trial 12 ended with, 12.3 what its training was after 3 pruning steps.
+    """
     from tinypareto.results import front_rows
 
     rows = front_rows(folder, only_knee=pick is Pick.KNEE)
@@ -150,7 +165,7 @@ def front(
     if not rows:
         print("No feasible trial yet: run more trials or raise the limits.")
         return
-    table = Table(title=f"{len(rows)} feasible Pareto trials" if pick is None else "Knee of the front")
+    table = Table(title=f"{len(rows)} feasible Pareto networks" if pick is None else "Knee of the front")
     for name in ("trial", *rows[0]["objectives"], "test_error"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -158,9 +173,8 @@ def front(
             f"{value:,.4g}" if name == "error" else f"{value:,.0f}"
             for name, value in row["objectives"].items()
         ]
-        table.add_row(
-            str(row["trial"]), *cells, "" if row["test_error"] is None else f"{row['test_error']:.4f}"
-        )
+        name = str(row["trial"]) if row["step"] is None else f"{row['trial']}.{row['step']}"
+        table.add_row(name, *cells, "" if row["test_error"] is None else f"{row['test_error']:.4f}")
     Console().print(table)
 
 
@@ -175,14 +189,14 @@ def report(folder: StudyArgument) -> None:
 @app.command()
 def explain(
     folder: StudyArgument,
-    trial: Annotated[int, typer.Option(help="Number of the trial.", min=0)],
+    trial: TrialOption,
     as_json: JsonOption = False,
 ) -> None:
     """Say why a trial was made: who proposed it, from where, what was predicted, and what came out."""
-    from tinypareto.results import explain_trial
+    from tinypareto.results import explain_network
     from tinypareto.tables import explanation_table
 
-    said = explain_trial(folder, trial)
+    said = explain_network(folder, trial)
     if as_json:
         print(json.dumps(said))
         return
@@ -194,7 +208,7 @@ def confirm(
     folder: StudyArgument,
     seeds: Annotated[int, typer.Option(help="New trainings of each trial.", min=1)] = 3,
     trial: Annotated[
-        list[int] | None, typer.Option(help="Number of a trial; repeatable. [default: the front]")
+        list[str] | None, typer.Option(help="A trial, 12 or 12.3; repeatable. [default: the front]")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at the same time, one thread each.", min=1)] = 1,
     as_json: JsonOption = False,
@@ -209,7 +223,7 @@ def confirm(
     def tell(done: int, total: int, line: str) -> None:
         print(f"{done}/{total}: {line}", file=sys.stderr, flush=True)
 
-    confirmations = confirm_trials(folder, seeds=seeds, numbers=trial or (), jobs=jobs, on_training=tell)
+    confirmations = confirm_trials(folder, seeds=seeds, names=trial or (), jobs=jobs, on_training=tell)
     if as_json:
         print(json.dumps([confirmation_json(confirmation) for confirmation in confirmations]))
         return
@@ -219,13 +233,13 @@ def confirm(
 @app.command()
 def export(
     folder: StudyArgument,
-    trial: Annotated[int, typer.Option(help="Number of the trial.", min=0)],
+    trial: TrialOption,
     to: Annotated[Path, typer.Option(help="New folder for the trial's network, C project and ELF.")],
 ) -> None:
     """Copy one trial's artefacts: C project, ELF, ONNX files, parameters and metrics."""
-    from tinypareto.results import export_trial
+    from tinypareto.results import export_network
 
-    print(f"Trial {trial} is in {export_trial(folder, trial, to)}.")
+    print(f"Trial {trial} is in {export_network(folder, trial, to)}.")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from tinypareto.evaluation import Evaluation, read_evaluation
 from tinypareto.results import open_history
 from tinypareto.study import trial_seed
 from tinypareto.trial_process import TrialProcess, TrialTask
-from tinypareto.trials import FinishedTrial, History
+from tinypareto.trials import FinishedTrial, FoundNetwork, History
 
 FOLDER = "confirmed"  # of a study: one folder for each new training
 POLL_SECONDS = 0.5
@@ -25,7 +25,7 @@ POLL_SECONDS = 0.5
 class Confirmation:
     """What new trainings of one trial's hyperparameters gave; errors are those of the validation split."""
 
-    trial: int
+    trial: str  # 12, or 12.3 for a network that the training passed through
     searched: float  # the error in the search
     errors: tuple[float, ...]
     failures: tuple[str, ...]
@@ -45,7 +45,7 @@ def confirm_trials(
     folder: Path,
     *,
     seeds: int = 3,
-    numbers: Sequence[int] = (),
+    names: Sequence[str] = (),
     jobs: int = 1,
     on_training: Callable[[int, int, str], None] = lambda done, total, line: None,
 ) -> list[Confirmation]:
@@ -54,7 +54,7 @@ def confirm_trials(
     Args:
         folder: The study's folder.
         seeds: New trainings of each trial.
-        numbers: Which trials; empty means the feasible front.
+        names: Which trials, 12 or 12.3; empty means the feasible front.
         jobs: Trainings at the same time, one thread each.
         on_training: Called after each with how many are done, how many there are, and a line about it.
 
@@ -67,29 +67,19 @@ def confirm_trials(
             f"the study in {folder} was begun with an experiment object; begin it with a reference such as "
             "path/to/file.py:name, so that its trials can be trained again."
         )
-    trials = _chosen(history, numbers)
-    tasks = [task for trial in trials for task in _tasks(folder, history, trial, seeds)]
+    networks = [history.network(name) for name in dict.fromkeys(names)] or history.front()
+    trials = {trial.number: trial for trial in history.trials}
+    numbers = sorted({network.number for network in networks})
+    tasks = [task for number in numbers for task in _tasks(folder, history, trials[number], seeds)]
     outcomes: dict[Path, Evaluation | str] = {}
     for task, outcome in _evaluated(tasks, jobs):
         outcomes[task.folder] = outcome
         said = outcome if isinstance(outcome, str) else f"error {outcome.measured['error']:.4g}"
         on_training(len(outcomes), len(tasks), f"trial {task.number}, seed {task.seed}: {said}")
     return [
-        _confirmation(trial, [outcomes[t.folder] for t in tasks if t.number == trial.number])
-        for trial in trials
+        _confirmation(network, [outcomes[t.folder] for t in tasks if t.number == network.number])
+        for network in networks
     ]
-
-
-def _chosen(history: History, numbers: Sequence[int]) -> Sequence[FinishedTrial]:
-    if not numbers:
-        return history.front()
-    complete = {trial.number: trial for trial in history.complete}
-    missing = [number for number in numbers if number not in complete]
-    if missing:
-        raise StudyError(
-            f"trials {missing} have no result to confirm; `tinypareto front` lists those that do."
-        )
-    return [complete[number] for number in sorted(set(numbers))]
 
 
 def _tasks(folder: Path, history: History, trial: FinishedTrial, seeds: int) -> Iterator[TrialTask]:
@@ -103,6 +93,7 @@ def _tasks(folder: Path, history: History, trial: FinishedTrial, seeds: int) -> 
             experiment=history.description.reference,
             data_path=Path(path) if path else None,
             folder=folder / FOLDER / f"{trial.number:04d}-{repetition}",
+            harvest=tuple(network.step for network in trial.harvested if network.step is not None),
         )
 
 
@@ -128,13 +119,19 @@ def _evaluated(tasks: Sequence[TrialTask], jobs: int) -> Iterator[tuple[TrialTas
             process.stop()
 
 
-def _confirmation(trial: FinishedTrial, outcomes: Sequence[Evaluation | str]) -> Confirmation:
-    assert trial.objectives is not None
-    done = [outcome for outcome in outcomes if not isinstance(outcome, str)]
-    searched = trial.objectives.get("error", float("nan"))
+def _confirmation(network: FoundNetwork, outcomes: Sequence[Evaluation | str]) -> Confirmation:
+    found = [outcome if isinstance(outcome, str) else _error(network, outcome) for outcome in outcomes]
     return Confirmation(
-        trial=trial.number,
-        searched=searched,
-        errors=tuple(float(outcome.measured["error"]) for outcome in done),
-        failures=tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
+        trial=network.name,
+        searched=network.objectives.get("error", float("nan")),
+        errors=tuple(error for error in found if not isinstance(error, str)),
+        failures=tuple(failure for failure in found if isinstance(failure, str)),
     )
+
+
+def _error(network: FoundNetwork, outcome: Evaluation) -> float | str:
+    """Return the error of the same network in another training, or why there is none."""
+    for evaluation in (outcome, *outcome.harvested):
+        if evaluation.step == network.step:
+            return float(evaluation.measured["error"])
+    return "a later network of the same training was better in everything."

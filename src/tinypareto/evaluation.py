@@ -4,8 +4,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from optuna.distributions import CategoricalDistribution
-from torch import nn
 
-from tinypareto.errors import ConfigError, ExperimentError
-from tinypareto.experiment import MEASURED, Experiment, Parameters
+from tinypareto.errors import ConfigError, ExperimentError, TinyParetoError
+from tinypareto.experiment import MEASURED, Experiment, Parameters, parameters_at
 from tinypareto.mcu.firmware import (
     Program,
     build_firmware,
@@ -29,10 +26,9 @@ from tinypareto.mcu.firmware import (
     record_sizes,
 )
 from tinypareto.mcu.samples import dequantize_output, quantize_input
-from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.metrics import never_predicted
-from tinypareto.network.train import TrainedNetwork, build_network
+from tinypareto.network.train import NetworkOnPath, TrainedNetwork, build_network, predict
 
 SIMULATED_SAMPLES = 16  # of every trial: host build and simulated core must give the same bytes
 VERSIONS_OF = ("tinypareto", "torch", "torch-pruning", "onnx", "onnxruntime", "optuna", "ziglang", "unicorn")
@@ -40,7 +36,11 @@ VERSIONS_OF = ("tinypareto", "torch", "torch-pruning", "onnx", "onnxruntime", "o
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What one training gave: objective values, all minimised, and what a report wants to know."""
+    """What one training gave: objective values, all minimised, and what a report wants to know.
+
+    ``harvested`` holds what networks gave that the training passed through, by their ``step``: how many pruning steps
+    had been done. Their ``parameters`` have the sparsity and the epochs that they really had.
+    """
 
     parameters: Parameters
     seed: int
@@ -51,10 +51,17 @@ class Evaluation:
     seconds: Mapping[str, float]  # by stage
     test_error: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    step: int | None = None
+    harvested: tuple["Evaluation", ...] = ()
 
 
 def evaluate(
-    experiment: Experiment, data: Data, parameters: Parameters, seed: int, folder: Path
+    experiment: Experiment,
+    data: Data,
+    parameters: Parameters,
+    seed: int,
+    folder: Path,
+    harvest: Collection[int] = (),
 ) -> Evaluation:
     """Train, prune, quantise, compile and measure one network; its artefacts are left in ``folder``.
 
@@ -68,6 +75,8 @@ def evaluate(
         parameters: One value for each parameter of the space.
         seed: Of weights, order of samples and calibration.
         folder: An existing folder.
+        harvest: Steps of the training's path whose networks shall be measured too, unless a later network is better
+            in everything; each in a folder of its own, ``folder/step3``.
 
     Raises:
         TinyParetoError: Of the stage that failed.
@@ -78,6 +87,27 @@ def evaluate(
     with clock.stage("train"):
         model = build_network(experiment.build_model, parameters, data, seed)
         network = experiment.train(model, data, parameters, seed)
+    evaluation = _measured(experiment, data, network, parameters, seed, folder, clock)
+    harvested: tuple[Evaluation, ...] = ()
+    if harvest:
+        with clock.stage("harvest"):
+            harvested = tuple(_harvested(experiment, data, network, parameters, seed, folder, harvest))
+    evaluation = replace(evaluation, harvested=harvested, seconds=clock.seconds)
+    print(f"objectives: {evaluation.objectives}")
+    _write_metrics(folder, evaluation)
+    return evaluation
+
+
+def _measured(
+    experiment: Experiment,
+    data: Data,
+    network: TrainedNetwork,
+    parameters: Parameters,
+    seed: int,
+    folder: Path,
+    clock: "_Clock",
+) -> Evaluation:
+    """Quantise, compile and measure a trained network."""
     with clock.stage("quantize"):
         quantized = experiment.quantize(network, data, parameters, seed, folder)
     with clock.stage("compile"):
@@ -119,19 +149,87 @@ def evaluate(
     )
     for warning in evaluation.warnings:
         print(f"warning: {warning}")
-    print(f"objectives: {evaluation.objectives}")
-    _write_json(folder / "metrics.json", asdict(evaluation))
     return evaluation
+
+
+def _harvested(
+    experiment: Experiment,
+    data: Data,
+    network: TrainedNetwork,
+    parameters: Parameters,
+    seed: int,
+    folder: Path,
+    harvest: Collection[int],
+) -> Iterator[Evaluation]:
+    """Yield what networks on a training's path give that are asked for and not beaten in everything by a later one."""
+    for passed in _unbeaten(experiment, data, network):
+        if passed.at.step not in harvest:
+            continue
+        own, at = step_folder(folder, passed.at.step), parameters_at(parameters, passed.at)
+        really = {**at, **({"epochs": passed.at.epochs} if "epochs" in at else {})}
+        print(f"step {passed.at.step}: {really}")
+        then = replace(
+            network,
+            model=passed.model,
+            history=network.history[: passed.at.epochs],
+            warnings=(),
+            macs=passed.macs,
+            parameters=passed.parameters,
+            path=(),
+        )
+        own.mkdir(exist_ok=True)
+        _write_json(own / "parameters.json", {"seed": seed, "step": passed.at.step, "parameters": really})
+        try:
+            evaluation = _measured(experiment, data, then, at, seed, own, _Clock())
+        except TinyParetoError as error:  # the training itself is done and shall count
+            print(f"warning: step {passed.at.step} gave no firmware: {error}")
+            continue
+        evaluation = replace(evaluation, parameters=really, step=passed.at.step)
+        _write_metrics(own, evaluation)
+        yield evaluation
+
+
+def _unbeaten(experiment: Experiment, data: Data, network: TrainedNetwork) -> Iterator[NetworkOnPath]:
+    """Yield the networks on the path that are better than all later ones in error, operations or parameters."""
+
+    def costs(passed: NetworkOnPath | TrainedNetwork) -> tuple[float, int, int]:
+        outputs = predict(passed.model, data.validation.inputs)
+        return float(experiment.metric(outputs, data.validation.targets)), passed.macs, passed.parameters
+
+    values = [*map(costs, network.path), costs(network)]
+    for place, passed in enumerate(network.path):
+        later = values[place + 1 :]
+        if not any(all(a <= b for a, b in zip(other, values[place], strict=True)) for other in later):
+            yield passed
+
+
+def step_folder(folder: Path, step: int) -> Path:
+    """Return where the artefacts of a network are that a trial passed through."""
+    return folder / f"step{step}"
 
 
 def read_evaluation(folder: Path, parameters: Parameters, seed: int) -> Evaluation | None:
     """Return what ``folder`` holds if it is the whole evaluation of just these parameters and this seed."""
     try:
-        values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        found = Evaluation(**{**values, "warnings": tuple(values["warnings"])})
+        found, steps = _read_metrics(folder)
+        harvested = tuple(_read_metrics(step_folder(folder, step))[0] for step in steps)
     except (OSError, ValueError, TypeError, KeyError):
         return None
+    found = replace(found, harvested=harvested)
     return found if found.parameters == dict(parameters) and found.seed == seed else None
+
+
+def _read_metrics(folder: Path) -> tuple[Evaluation, list[int]]:
+    """Return what ``metrics.json`` holds of a network, and the steps that were harvested on the way to it."""
+    values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    steps = values.pop("harvested", [])
+    return Evaluation(**{**values, "warnings": tuple(values["warnings"])}), steps
+
+
+def _write_metrics(folder: Path, evaluation: Evaluation) -> None:
+    """Write ``metrics.json``; of what was harvested it names the steps, whose folders hold the rest."""
+    steps = [one.step for one in evaluation.harvested]
+    _write_json(folder / "metrics.json", {**asdict(replace(evaluation, harvested=())), "harvested": steps})
 
 
 def add_test_error(experiment: Experiment, folder: Path, data_path: Path | None) -> float:
@@ -148,73 +246,9 @@ def add_test_error(experiment: Experiment, folder: Path, data_path: Path | None)
     return float(metrics["test_error"])
 
 
-def objective_scales(experiment: Experiment, data: Data, folder: Path) -> dict[str, float]:
-    """Return the value of each objective at which it counts as hopeless, for the hypervolume.
-
-    That is what the experiment's ``scales`` or ``limits`` say, else chance for ``error`` and what the
-    unpruned largest network of the space, untrained, needs for everything else.
-
-    Args:
-        experiment: Whose objectives.
-        data: For calibration and the number of classes.
-        folder: An empty folder to build the largest network in.
-
-    Raises:
-        ExperimentError: If an objective's scale cannot be known.
-    """
-    scales = {**experiment.limits, **experiment.scales}
-    if "error" not in scales and data.classes is not None:
-        scales["error"] = 1 - 1 / data.classes
-    missing = [name for name in experiment.objectives if name not in scales]
-    if missing == ["flops"]:  # needs no compiler
-        scales["flops"] = float(2 * _macs(experiment, largest_parameters(experiment, data), data))
-    elif missing:
-        untrained = replace(experiment, train=_leave_untrained)
-        largest = largest_parameters(experiment, data)
-        with open(folder / "log.txt", "w", encoding="utf-8") as log, redirect_stdout(log):
-            values = evaluate(untrained, data, largest, 0, folder).measured
-        scales |= {name: float(values[name]) for name in missing if name in values}
-    for name in experiment.objectives:
-        if not scales.get(name, 0) > 0:
-            raise ExperimentError(
-                f"the hypervolume needs a scale for objective {name!r}, which has no limit; "
-                f'give scales={{"{name}": value at which it is hopeless}}.'
-            )
-    return {name: float(scales[name]) for name in experiment.objectives}
-
-
-def largest_parameters(experiment: Experiment, data: Data) -> dict[str, Any]:
-    """Return the corner of the space whose unpruned network has most multiply-accumulates.
-
-    Found parameter by parameter: the highest value of a range, unless the lowest makes a larger network;
-    the category with the largest one, the first of equals.
-    """
-    candidates = {
-        name: list(kind.choices) if isinstance(kind, CategoricalDistribution) else [kind.high, kind.low]  # type: ignore[attr-defined]
-        for name, kind in experiment.space.items()
-    }
-    largest = {name: choices[0] for name, choices in candidates.items()}
-    for name, choices in candidates.items():
-        costs = [_macs(experiment, {**largest, name: choice}, data) for choice in choices]
-        largest[name] = choices[int(np.argmax(costs))]
-    return largest
-
-
 def versions() -> dict[str, str]:
     """Return the versions of what decides a trial's result, and the machine's kind."""
     return {**{name: version(name) for name in VERSIONS_OF}, "machine": platform.machine()}
-
-
-def _leave_untrained(model: nn.Module, data: Data, parameters: Parameters, seed: int) -> TrainedNetwork:
-    """Stand in for ``Experiment.train`` where only the unpruned network's size is asked for."""
-    model.eval()
-    cost = macs(model, torch.zeros(1, *data.sample_shape))
-    return TrainedNetwork(model=model, history=(), warnings=(), macs=cost, parameters=parameter_count(model))
-
-
-def _macs(experiment: Experiment, parameters: Parameters, data: Data) -> int:
-    model = build_network(experiment.build_model, parameters, data, 0)
-    return macs(model, torch.zeros(1, *data.sample_shape))
 
 
 def _predict(program: Program, split: Split) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:

@@ -20,7 +20,7 @@ from tinypareto.mcu.targets import Target
 from tinypareto.mcu.targets import target as target_named
 from tinypareto.network import metrics
 from tinypareto.network.data import Data, calibration_samples
-from tinypareto.network.prune import PruningConfig
+from tinypareto.network.prune import PathStep, PruningConfig, is_sparsity
 from tinypareto.network.quantize import QuantizationConfig, QuantizedNetwork, quantize_network
 from tinypareto.network.train import TrainedNetwork, TrainingConfig, train_network
 
@@ -34,6 +34,16 @@ def train_and_prune(model: nn.Module, data: Data, parameters: Parameters, seed: 
     """Train and prune as the recognised names in ``parameters`` say: the default ``Experiment.train``."""
     training = TrainingConfig.from_parameters(parameters)
     return train_network(model, data, training, PruningConfig.from_parameters(parameters), seed=seed)
+
+
+def training_path(parameters: Parameters) -> tuple[PathStep, ...]:
+    """Return what `train_and_prune` passes through with these parameters."""
+    return PruningConfig.from_parameters(parameters).path(TrainingConfig.from_parameters(parameters).epochs)
+
+
+def parameters_at(parameters: Parameters, at: PathStep) -> dict[str, Any]:
+    """Return the parameters that describe the network at a step of its path, with the sparsity that it really has."""
+    return {name: value * at.share if is_sparsity(name) else value for name, value in parameters.items()}
 
 
 def quantize_after_training(

@@ -14,7 +14,7 @@ from tinypareto.experiment import load_experiment
 from tinypareto.front import pick_knee
 from tinypareto.space import Space
 from tinypareto.study_home import StudyHome, database_errors
-from tinypareto.trials import FinishedTrial, History, read_history, read_metrics
+from tinypareto.trials import FinishedTrial, FoundNetwork, History, read_history, read_metrics
 
 
 def open_history(folder: Path) -> History:
@@ -37,103 +37,110 @@ def open_history(folder: Path) -> History:
 
 
 def front_rows(folder: Path, only_knee: bool = False) -> list[dict[str, Any]]:
-    """Return the feasible Pareto trials, by number, as ``tinypareto front --json`` prints them.
+    """Return the feasible Pareto networks, by trial, as ``tinypareto front --json`` prints them.
 
     The test split is run for those that have no test error yet, as after an interrupted search.
 
     Args:
         folder: The study's folder.
-        only_knee: Return only the trial that `pick_knee` takes.
+        only_knee: Return only the network that `pick_knee` takes.
     """
     history = open_history(folder)
-    trials = history.front()
-    if only_knee and trials:
+    networks = history.front()
+    if only_knee and networks:
         names = history.description.objectives
-        values = [[trial.objectives[name] for name in names] for trial in trials if trial.objectives]
-        trials = (trials[pick_knee(values)],)
-    return [_row(trial, _test_error(history, trial)) for trial in trials]
+        values = [[network.objectives[name] for name in names] for network in networks]
+        networks = (networks[pick_knee(values)],)
+    return [_row(network, _test_error(history, network)) for network in networks]
 
 
-def explain_trial(folder: Path, number: int) -> dict[str, Any]:
+def explain_network(folder: Path, name: str) -> dict[str, Any]:
     """Return why a trial was made and what came of it, as ``tinypareto explain --json`` prints it.
 
     Args:
         folder: The study's folder.
-        number: Of the trial.
+        name: Of the trial, 12; or of a network that its training passed through, 12.3: predicted was the trial's end.
 
     Raises:
-        StudyError: If there is no such finished trial, or its sampler gave no reasons.
+        StudyError: If there is no such finished trial or step, or its sampler gave no reasons.
     """
     history = open_history(folder)
-    trial = _finished_trial(history, number)
+    trial, network = _finished_trial(history, name)
     reasons = trial.reasons
     if reasons is None:
         raise StudyError(
-            f"the sampler {history.description.sampler} gave no reasons for trial {number}; ars and poster give them."
+            f"the sampler {history.description.sampler} gave no reasons for trial {name}; ars and poster give them."
         )
     names = history.description.objectives
     space = Space({name: json_to_distribution(text) for name, text in history.description.space.items()})
     path = np.array(reasons["path"])
+    measured = network.objectives if network else {}
     predictions = {
-        name: {"mean": mean, "std": std, "measured": (trial.objectives or {}).get(name)}
+        name: {"mean": mean, "std": std, "measured": measured.get(name)}
         for name, mean, std in zip(names, reasons["mean"], reasons["std"], strict=False)
     }
     return {
-        "trial": number,
+        "trial": trial.number,
+        "step": network.step if network else None,
         "origin": reasons["origin"],
         "policy": reasons["policy"],
         "start": space.decode(path[0]) if len(path) else None,
         "moves": max(len(path) - 1, 0),
-        "parameters": dict(trial.parameters),
+        "parameters": dict(network.parameters if network else trial.parameters),
         "objectives": predictions,
         "reward": reasons["reward"],
         "feasibility": reasons["feasibility"],
+        "harvested": [one.name for one in trial.harvested],
         "failure": trial.failure,
     }
 
 
-def _finished_trial(history: History, number: int) -> FinishedTrial:
-    trials = {trial.number: trial for trial in history.trials}
-    if number not in trials:
-        raise StudyError(
-            f"trial {number} must be one that ended, of which there are {len(trials)}; choose another number."
-        )
-    return trials[number]
+def _finished_trial(history: History, name: str) -> tuple[FinishedTrial, FoundNetwork | None]:
+    """Return the trial of that name and its network, None if it failed.
+
+    Raises:
+        StudyError: If there is none.
+    """
+    for trial in history.trials:
+        if name == str(trial.number) and trial.objectives is None:
+            return trial, None
+        for network in trial.networks:
+            if name == network.name:
+                return trial, network
+    raise StudyError(
+        f"trial {name} must be one that ended, of which there are {len(history.trials)}, or a step of one that was "
+        "harvested; choose another."
+    )
 
 
-def _row(trial: FinishedTrial, test_error: float | None) -> dict[str, Any]:
+def _row(network: FoundNetwork, test_error: float | None) -> dict[str, Any]:
     return {
-        "trial": trial.number,
-        "step": None,
-        "parameters": dict(trial.parameters),
-        "objectives": dict(trial.objectives or {}),
+        "trial": network.number,
+        "step": network.step,
+        "parameters": dict(network.parameters),
+        "objectives": dict(network.objectives),
         "test_error": test_error,
-        "folder": str(trial.folder),
+        "folder": str(network.folder),
     }
 
 
-def _test_error(history: History, trial: FinishedTrial) -> float | None:
-    known = read_metrics(trial.folder).get("test_error")
+def _test_error(history: History, network: FoundNetwork) -> float | None:
+    known = read_metrics(network.folder).get("test_error")
     reference = history.description.reference
     if known is not None or reference is None:
         return known
     path = history.description.data_path
-    return add_test_error(load_experiment(reference), trial.folder, Path(path) if path else None)
+    return add_test_error(load_experiment(reference), network.folder, Path(path) if path else None)
 
 
-def export_trial(folder: Path, number: int, to: Path) -> Path:
-    """Copy the artefacts of trial ``number`` to the new folder ``to`` and return it.
+def export_network(folder: Path, name: str, to: Path) -> Path:
+    """Copy the artefacts of trial ``name``, 12 or 12.3, to the new folder ``to`` and return it.
 
     Raises:
-        StudyError: If there is no such finished trial, or ``to`` exists already.
+        StudyError: If there is no such network, or ``to`` exists already.
     """
-    trials = {trial.number: trial for trial in open_history(folder).trials}
-    if number not in trials or trials[number].failure is not None:
-        why = trials[number].failure if number in trials else "there is no such finished trial"
-        raise StudyError(
-            f"trial {number} has no firmware ({why}); `tinypareto front {folder}` lists those that do."
-        )
+    network = open_history(folder).network(name)
     if to.exists():
         raise StudyError(f"{to} exists already; give a folder that does not.")
-    shutil.copytree(trials[number].folder, to)
+    shutil.copytree(network.folder, to, ignore=shutil.ignore_patterns("step*"))
     return to

@@ -31,6 +31,8 @@ from optuna.distributions import (
 
 from tinypareto.errors import ShapeError, SpaceError
 
+MANY_LEVELS = 32  # a parameter with more is as good as continuous
+
 Points = npt.NDArray[np.float64]
 
 
@@ -272,6 +274,18 @@ class Space:
             index, level = divmod(index, self._axes[i].n_levels or 1)
             parts.append(self._axes[i].columns_of_level(np.array([level]))[0])
         return np.concatenate(parts) if parts else np.empty(0)
+
+    def neighbours(self, point: Points) -> Points:
+        """Return the points, q x d, that differ from one point, d, in one parameter that is not continuous."""
+        found = [np.empty((0, self.n_columns))]
+        for axis, columns in zip(self._axes, self._columns, strict=True):
+            if axis.n_levels is None or not MANY_LEVELS >= axis.n_levels > 1:
+                continue
+            levels = axis.columns_of_level(np.arange(axis.n_levels))
+            others = np.repeat(point[None], axis.n_levels, axis=0)
+            others[:, columns] = levels
+            found.append(others[np.abs(levels - point[columns]).max(axis=1) > 0])
+        return np.concatenate(found)
 
     @staticmethod
     def _checked(points: Points, width: int) -> Points:

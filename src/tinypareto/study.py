@@ -13,12 +13,22 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from tinypareto.errors import ConfigError, ExperimentError, UnknownFootprintError
-from tinypareto.evaluation import Evaluation, add_test_error, objective_scales, read_evaluation
-from tinypareto.experiment import Experiment, load_experiment
+from tinypareto.evaluation import Evaluation, add_test_error, read_evaluation
+from tinypareto.experiment import (
+    Experiment,
+    load_experiment,
+    parameters_at,
+    train_and_prune,
+    training_path,
+)
+from tinypareto.harvest import Harvest
+from tinypareto.hosts.observations import Observation, add_observations
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import KnownSizes, known_sizes
 from tinypareto.network.data import Data
+from tinypareto.network.train import TrainingConfig
 from tinypareto.samplers import make_sampler
+from tinypareto.scales import objective_scales
 from tinypareto.study_home import StudyDescription, StudyHome, database_errors
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
@@ -42,6 +52,8 @@ class SearchSettings:
         data_path: Given to the experiment's ``load_data``.
         known_sizes: Whether ROM, RAM and FLOPs are computed before training instead of learnt, so that no training
             breaks a limit of theirs. None: if the sampler is ``ars`` and the experiment allows it.
+        harvest: Whether networks that a training passes through between its pruning steps are measured too. None: if
+            the sampler is ``ars`` and the experiment allows it.
 
     Raises:
         ConfigError: If a number is out of range, or a sampler other than ``ars`` shall know sizes.
@@ -55,6 +67,7 @@ class SearchSettings:
     time_limit: float | None = None
     data_path: Path | None = None
     known_sizes: bool | None = None
+    harvest: bool | None = None
 
     def __post_init__(self) -> None:
         if self.known_sizes and self.sampler not in {None, KNOWING}:
@@ -122,13 +135,13 @@ def run_search(
     reference = experiment if isinstance(experiment, str) else None
     loaded = load_experiment(experiment) if isinstance(experiment, str) else _portable(experiment)
     with StudyHome(out, settings.storage) as home:
-        description, sampler = _begin(home, loaded, reference, settings)
-        study = home.open(description, sampler)
-        search = _Search(loaded, reference, home, study, description, settings, on_progress)
+        plan = _plan(home, loaded, reference, settings)
+        study = home.open(plan.description, plan.sampler)
+        search = _Search(loaded, reference, home, study, plan, settings, on_progress)
         search.run(begun)
         history = search.history()
-        for trial in history.front():
-            add_test_error(loaded, trial.folder, settings.data_path)
+        for network in history.front():
+            add_test_error(loaded, network.folder, settings.data_path)
         return SearchSummary(
             trials=settings.trials,
             finished=len(history.trials),
@@ -150,38 +163,60 @@ def _portable(experiment: Experiment) -> Experiment:
     return experiment
 
 
-def _begin(
-    home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings
-) -> tuple[StudyDescription, BaseSampler]:
-    """Return what the study is of, and its sampler."""
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What a study is of, who proposes its trials, and what is done with these."""
+
+    description: StudyDescription
+    sampler: BaseSampler
+    harvest: Harvest | None
+
+
+def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings) -> _Plan:
+    """Return the plan of a new study, or of the one there."""
+    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     description = home.description(experiment.name)
     if description is not None:
-        description.refuse_other(experiment, settings.sampler, settings.seed, settings.known_sizes)
-        sizes = None
-        if description.known_sizes:
-            sizes = known_sizes(experiment, experiment.read_data(settings.data_path), description.scales)
-        return description, _sampler(experiment, description, sizes)
-    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
+        asked = ("sampler", "seed", "known_sizes", "harvest")
+        description.refuse_other(experiment, {name: getattr(settings, name) for name in asked})
+        sizes = known_sizes(experiment, data, description.scales) if description.known_sizes else None
+        return _with_sampler(experiment, description, sizes)
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
     name = settings.sampler or KNOWING
     sizes = _known_sizes(experiment, data, scales, settings.known_sizes) if name == KNOWING else None
-    data_path = str(settings.data_path.resolve()) if settings.data_path else None
+    harvest = settings.harvest
+    if harvest is None:
+        harvest = name == KNOWING and experiment.train is train_and_prune
     description = StudyDescription.of(
-        experiment, name, settings.seed or 0, scales, reference, data_path, sizes is not None
+        experiment,
+        sampler=name,
+        seed=settings.seed or 0,
+        scales=scales,
+        reference=reference,
+        data_path=str(settings.data_path.resolve()) if settings.data_path else None,
+        known_sizes=sizes is not None,
+        harvest=harvest,
     )
-    return description, _sampler(experiment, description, sizes)
+    return _with_sampler(experiment, description, sizes)
 
 
-def _sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> BaseSampler:
-    if sizes is None:
-        return make_sampler(description.sampler, description.seed, experiment.space)
-    return ARSSampler(
-        description.seed,
-        search_space=experiment.space,
-        known=sizes.objectives,
-        known_constraints=sizes.constraints,
-    )
+def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> _Plan:
+    harvest = None
+    if description.harvest:
+        harvest = Harvest(experiment=experiment, known_constraints=sizes.constraints if sizes else {})
+    if description.sampler == KNOWING:
+        sampler: BaseSampler = ARSSampler(
+            description.seed,
+            search_space=experiment.space,
+            known=sizes.objectives if sizes else None,
+            known_constraints=sizes.constraints if sizes else None,
+            trace=harvest.trace if harvest else None,
+            reference_point=[description.scales[name] for name in experiment.objectives] if sizes else None,
+        )
+    else:
+        sampler = make_sampler(description.sampler, description.seed, experiment.space)
+    return _Plan(description=description, sampler=sampler, harvest=harvest)
 
 
 def _known_sizes(
@@ -210,13 +245,13 @@ class _Search:
     reference: str | None
     home: StudyHome
     study: optuna.Study
-    description: StudyDescription
+    plan: _Plan
     settings: SearchSettings
     on_progress: Callable[[SearchProgress], None]
 
     def history(self) -> History:
         with database_errors(self.home.url):
-            return read_history(self.study, self.description, self.home.trials_folder)
+            return read_history(self.study, self.plan.description, self.home.trials_folder)
 
     def run(self, begun: float) -> None:
         if self.home.others_running() == 0:
@@ -251,13 +286,15 @@ class _Search:
             return False
         with database_errors(self.home.url):
             parameters = {name: trial._suggest(name, kind) for name, kind in self.experiment.space.items()}
+        harvest = self.plan.harvest
         task = TrialTask(
             number=trial.number,
             parameters=parameters,
-            seed=trial_seed(self.description.seed, trial.number),
+            seed=trial_seed(self.plan.description.seed, trial.number),
             experiment=self.reference or self.experiment,
             data_path=self.settings.data_path,
             folder=trial_folder(self.home.trials_folder, trial.number),
+            harvest=tuple(at.step for at in harvest.steps(parameters)) if harvest else (),
         )
         # A search that was killed between a trial's end and its entry left the whole folder.
         known = read_evaluation(task.folder, parameters, task.seed)
@@ -273,10 +310,31 @@ class _Search:
                 trial.set_user_attr(FAILURE, outcome[:1000])
                 self.study.tell(trial, state=TrialState.FAIL)
                 return
-            for name, limit in self.experiment.limits.items():
+            for name, excess in self._excesses(outcome).items():
                 if name not in trial.constraints:  # set before a kill: the same value
-                    trial.set_constraint(name, (outcome.objectives[name] - limit) / limit)
-            self.study.tell(trial, [outcome.objectives[name] for name in self.experiment.objectives])
+                    trial.set_constraint(name, excess)
+            if outcome.harvested:
+                add_observations(trial, [self._observation(trial, one) for one in outcome.harvested])
+            self.study.tell(trial, self._values(outcome))
+
+    def _values(self, outcome: Evaluation) -> list[float]:
+        return [outcome.objectives[name] for name in self.experiment.objectives]
+
+    def _excesses(self, outcome: Evaluation) -> dict[str, float]:
+        """Return by how much of each limit a network exceeds it."""
+        limits = self.experiment.limits
+        return {name: (outcome.objectives[name] - limit) / limit for name, limit in limits.items()}
+
+    def _observation(self, trial: Trial, harvested: Evaluation) -> Observation:
+        """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
+        at = next(at for at in training_path(trial.params) if at.step == harvested.step)
+        return Observation(
+            step=at.step,
+            fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
+            parameters=parameters_at(trial.params, at),
+            values=tuple(self._values(harvested)),
+            constraints=self._excesses(harvested),
+        )
 
 
 def trial_seed(study_seed: int, number: int, *repetition: int) -> int:

@@ -5,7 +5,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,32 +58,12 @@ class StudyDescription:
     reference: str | None  # names the experiment on the command line; None if it came as an object
     data_path: str | None
     known_sizes: bool = False  # whether the sampler was told what is known before training
+    harvest: bool = False  # whether networks on the way of a training are measured too
 
     @classmethod
-    def of(
-        cls,
-        experiment: Experiment,
-        sampler: str,
-        seed: int,
-        scales: Mapping[str, float],
-        reference: str | None,
-        data_path: str | None,
-        known_sizes: bool,
-    ) -> "StudyDescription":
-        """Describe a new study."""
-        return cls(
-            experiment=experiment.name,
-            space={name: distribution_to_json(kind) for name, kind in experiment.space.items()},
-            objectives=tuple(experiment.objectives),
-            limits=dict(experiment.limits),
-            target=experiment.target,
-            sampler=sampler,
-            seed=seed,
-            scales=dict(scales),
-            reference=reference,
-            data_path=data_path,
-            known_sizes=known_sizes,
-        )
+    def of(cls, experiment: Experiment, **settings: Any) -> "StudyDescription":
+        """Describe a study of an experiment; ``settings`` are the attributes that it does not have itself."""
+        return cls(**_described(experiment), **settings)
 
     @classmethod
     def from_json(cls, text: str) -> "StudyDescription":
@@ -95,39 +75,38 @@ class StudyDescription:
         """Return a text that `from_json` reads; parameters keep their order."""
         return json.dumps({name: getattr(self, name) for name in self.__dataclass_fields__})
 
-    def refuse_other(
-        self, experiment: Experiment, sampler: str | None, seed: int | None, known_sizes: bool | None
-    ) -> None:
+    def refuse_other(self, experiment: Experiment, asked: Mapping[str, Any]) -> None:
         """Check that ``experiment``, and what else was asked for, is what the study was begun with.
 
+        Args:
+            experiment: The one to continue with.
+            asked: Attributes of this class by name that a user may have given; None is whatever it was.
+
         Raises:
-            StudyError: If not, saying what differs.
+            StudyError: If something differs, saying what.
         """
-        now = StudyDescription.of(
-            experiment,
-            self.sampler if sampler is None else sampler,
-            self.seed if seed is None else seed,
-            self.scales,
-            self.reference,
-            self.data_path,
-            self.known_sizes if known_sizes is None else known_sizes,
+        now = replace(
+            self,
+            **_described(experiment),
+            **{name: value for name, value in asked.items() if value is not None},
         )
-        for name in (
-            "experiment",
-            "target",
-            "objectives",
-            "limits",
-            "space",
-            "sampler",
-            "seed",
-            "known_sizes",
-        ):
+        for name in ("experiment", "target", "objectives", "limits", "space", *asked):
             old, new = getattr(self, name), getattr(now, name)
             if old != new:
                 raise StudyError(
                     f"the study there was begun with {name} {_brief(old)}, now it is {_brief(new)}; "
                     "give another --out, or the same as before."
                 )
+
+
+def _described(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "experiment": experiment.name,
+        "space": {name: distribution_to_json(kind) for name, kind in experiment.space.items()},
+        "objectives": tuple(experiment.objectives),
+        "limits": dict(experiment.limits),
+        "target": experiment.target,
+    }
 
 
 def _brief(value: Any) -> str:

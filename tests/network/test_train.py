@@ -10,8 +10,8 @@ from torch import nn
 from tinypareto.errors import ConfigError, DataError, TrainingError
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data, Split
-from tinypareto.network.prune import PruningConfig
-from tinypareto.network.train import TrainingConfig, build_network, predict, train_network
+from tinypareto.network.prune import PruningConfig, kept_filters
+from tinypareto.network.train import TrainingConfig, _Loop, build_network, predict, train_network
 
 NO_PRUNING = PruningConfig()
 HALF = PruningConfig(sparsity={"0": 0.5}, start=0.3, steps=2)
@@ -352,3 +352,46 @@ def test_training_settings_are_read_from_a_trials_parameters():
 def test_impossible_setting_is_rejected_with_a_remedy(settings, remedy):
     with pytest.raises(ConfigError, match=remedy):
         TrainingConfig(**settings)
+
+
+def test_path_holds_the_network_before_each_step_with_the_sparsity_that_it_had():
+    trained = train(pruning=HALF, epochs=6)
+    assert [(one.at.step, one.at.epochs) for one in trained.path] == [(0, 2), (1, 4)]
+    widths = [one.model[0].out_channels for one in trained.path] + [trained.model[0].out_channels]
+    assert widths == [8, kept_filters(8, 0.5 * (1 - 0.5**3)), 4]
+    for one, record in zip(trained.path, (trained.history[1], trained.history[3]), strict=True):
+        assert not one.model.training
+        assert (one.macs, one.parameters) == (record.macs, record.parameters)
+        assert (one.macs, one.parameters) == (
+            macs(one.model, torch.zeros(1, 1, 3, 3)),
+            parameter_count(one.model),
+        )
+
+
+def test_weights_on_the_path_are_the_means_of_their_epoch_and_statistics_those_of_the_data():
+    weights = []
+
+    def note(inputs, generator):
+        weights.append({name: value.detach().clone() for name, value in seen.named_parameters()})
+        return inputs
+
+    data = data_of()
+    loop = _Loop(network(), data, TrainingConfig(epochs=3, batch_size=16), HALF, 0, F.cross_entropy, note)
+    seen = loop.model
+    loop.run_epoch(0, average=True)
+    averaged = loop.averaged()
+    after = [*weights[1:], dict(loop.model.named_parameters())]  # noted at the beginning of each batch
+    assert len(after) == 3
+    for name, value in averaged.named_parameters():
+        assert torch.allclose(value, torch.stack([one[name] for one in after]).mean(0), atol=1e-6)
+    values = averaged[0](torch.from_numpy(data.train.inputs))
+    assert torch.allclose(averaged[1].running_mean, values.mean((0, 2, 3)), atol=1e-5)
+
+
+def test_training_does_not_depend_on_what_is_kept_of_its_path(monkeypatch):
+    with_path = train(pruning=HALF, epochs=6)
+    monkeypatch.setattr(PruningConfig, "path", lambda config, epochs: ())
+    without = train(pruning=HALF, epochs=6)
+    assert len(with_path.path) == 2
+    assert without.path == ()
+    assert same(state(with_path), state(without))

@@ -37,7 +37,7 @@ def test_breakdown_stacks_the_parts_of_one_memory():
 
 
 def test_page_is_self_contained_and_escapes_what_it_shows():
-    page = render_page(HISTORY, {3: 0.3, 4: None})
+    page = render_page(HISTORY, {(3, None): 0.3, (4, None): None})
     assert "out of &lt;memory&gt;" in page
     assert "kind &lt;b&gt;" in page
     assert "0.3000" in page

@@ -3,10 +3,12 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from tinypareto.errors import ConfigError
+from tinypareto.front import feasible_front
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.feasible_design import feasible_points, nearest_feasible
 from tinypareto.search.history import History
 from tinypareto.search.known import KnownFunction, KnownOutcomes
+from tinypareto.search.known_design import known_front, towards_front
 from tinypareto.search.suggest import suggest
 from tinypareto.search.surrogate import CERTAIN, PartlyKnown
 from tinypareto.search.surrogate_fit import fitted
@@ -232,3 +234,46 @@ def test_no_feasible_point_at_all_is_said():
     )
     with pytest.warns(RuntimeWarning, match="keeps every known constraint"):
         suggest(RARE, nothing, np.empty((0, 4)), DEFAULT, seed=2, trial_number=0, known=never)
+
+
+def test_the_front_of_what_is_known_is_found():
+    space = Space({name: FloatDistribution(0.0, 1.0) for name in "abcdef"})
+    functions = (
+        KnownFunction("first", lambda p: p["a"] ** 2 + p["b"] + p["c"]),
+        KnownFunction("second", lambda p: (p["a"] - 1) ** 2 + p["b"] + p["c"]),
+    )
+    outcomes = KnownOutcomes(columns=np.array([1, 2]), functions=functions, signs=np.ones(2), n_objectives=3)
+    front = known_front(space, outcomes, seed=0)
+    values = outcomes.at(space, front)
+    assert len(feasible_front(values)) == len(front) > 5
+    # a = 0.5, b = c = 0 gives 0.25 for both; random points give 1.3.
+    assert values.sum(axis=1).min() < 0.6
+    assert np.array_equal(front, known_front(space, outcomes, seed=0))
+
+
+def test_a_point_moves_towards_the_front_in_what_matters_alone():
+    front = np.array([SPACE.encode({"x": 0.9, "y": 0.0, "n": 1})])
+    start = SPACE.encode({"x": 0.2, "y": 0.8, "n": 8})
+    rng = np.random.default_rng(0)
+    shares = (0.0, 0.5, 1.0)
+    moved = [SPACE.decode(towards_front(SPACE, known(), start, front, share, rng)) for share in shares]
+    assert [p["x"] for p in moved] == pytest.approx([0.2] * 3)
+    assert [p["y"] for p in moved] == pytest.approx([0.8, 0.4, 0.0])
+    sizes = [size(p) for p in moved]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == size(SPACE.decode(start))
+
+
+def test_first_trials_reach_from_random_sizes_to_the_smallest():
+    sizes = []
+    none = History(
+        numbers=np.empty(0, int), points=NOTHING, values=np.empty((0, 2)), violations=np.empty((0, 0))
+    )
+    for trial in range(DEFAULT.startup_trials(SPACE, knows_objectives=True)):
+        suggestion = suggest(
+            SPACE, none, NOTHING, DEFAULT, seed=1, trial_number=trial, known=known(limit=False)
+        )
+        assert suggestion.origin == "latin hypercube"
+        sizes.append(size(suggestion.parameters))
+    assert sizes[-1] < 12  # the smallest is 10
+    assert max(sizes) > 100

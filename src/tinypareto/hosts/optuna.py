@@ -5,15 +5,15 @@ Directions are turned here, so that the search minimises; constraints come from 
 trials, the seed and the trial's number. So a study that was killed goes on as if nothing had
 happened, and threads or processes share a study without sharing a sampler.
 
-Two things are written to a trial's system attributes, as JSON in pieces that fit every storage:
+Two things are written to a trial's system attributes (attributes.py), and one is read that whoever evaluates may write:
 
-    tinypareto:parameters:0, 1, ...   the whole vector, before the first of its parameters is stored, so that
-                                      other workers see where this trial is heading
-    tinypareto:suggestion:0, 1, ...   why: origin, policy, path, prediction, reward (``read_suggestion``)
+    tinypareto:parameters     the whole vector, before the first of its parameters is stored, so that other workers see
+                              where this trial is heading
+    tinypareto:suggestion     why: origin, policy, path, prediction, reward (``read_suggestion``)
+    tinypareto:observations   what was evaluated on the way (observations.py)
 """
 
 import dataclasses
-import json
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,10 +28,13 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import ConfigError
+from tinypareto.hosts.attributes import read_attribute, write_attribute
+from tinypareto.hosts.observations import observations
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.known import KnownFunction, KnownOutcomes
 from tinypareto.search.suggest import suggest
+from tinypareto.search.trace import TraceFunction
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
@@ -39,7 +42,6 @@ ParameterFunction = Callable[[Mapping[str, Any]], float]
 
 PARAMETERS_KEY = "tinypareto:parameters"
 SUGGESTION_KEY = "tinypareto:suggestion"
-ATTRIBUTE_LENGTH = 2045  # what an Optuna RDB storage keeps of one attribute
 # Threads that suggested side by side would not see each other's points; one core does the work anyway.
 ONE_AT_A_TIME = threading.Lock()
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -73,6 +75,7 @@ class PureSampler(BaseSampler):
         reference_point: Is handed on, turned like the objectives, to a suggest function that takes one.
         known: Is handed on as `KnownOutcomes` to a suggest function that takes it, with ``known_constraints``.
         known_constraints: Functions of the parameters by a constraint's name.
+        trace: Is handed on to a suggest function that takes it.
 
     Raises:
         ConfigError: If the seed is negative.
@@ -87,6 +90,7 @@ class PureSampler(BaseSampler):
         reference_point: Sequence[float] | None = None,
         known: Mapping[str | int, ParameterFunction] | None = None,
         known_constraints: Mapping[str, ParameterFunction] | None = None,
+        trace: TraceFunction | None = None,
     ) -> None:
         if seed is not None and seed < 0:
             raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
@@ -96,6 +100,7 @@ class PureSampler(BaseSampler):
             Space(self.search_space)  # refused here rather than in the first trial
         self.reference_point = reference_point
         self._suggest = suggest
+        self._trace = trace
         self._known = {name: KnownFunction(str(name), f) for name, f in (known or {}).items()}
         self._known_constraints = {
             name: KnownFunction(name, f) for name, f in (known_constraints or {}).items()
@@ -138,6 +143,8 @@ class PureSampler(BaseSampler):
         constraints = _constraint_names(others, self._known_constraints)
         if self._known or self._known_constraints:
             settings["known"] = self._known_outcomes(study, others, constraints, signs)
+        if self._trace is not None:
+            settings["trace"] = self._trace
         return self._suggest(
             space,
             _history(space, search_space, others, signs, constraints, self._known_constraints),
@@ -199,6 +206,9 @@ class ARSSampler(PureSampler):
         known: Objectives that are functions of the parameters, by metric name or number, in the study's units: sizes,
             prices, FLOPs. They are not learnt but looked up, some two hundred times for each suggestion.
         known_constraints: Constraints that are such functions, kept at <= 0. A point that breaks one is not suggested.
+        trace: What a trial evaluates on its way and adds by ``add_observations``: from a trial's parameters to those
+            of each such evaluation and its fidelity, the share of the whole that is made by then. The sampler prefers
+            trials that gain something on their way.
         effort: How long the policies are trained, as a factor; a suggestion's time grows with it. It stands in place of
             a limit in seconds, with which the machine's load would have a say in what is suggested.
         device: Where suggestions are computed, "cpu" or "cuda".
@@ -228,6 +238,7 @@ class ARSSampler(PureSampler):
         config: SearchConfig | None = None,
         known: Mapping[str | int, ParameterFunction] | None = None,
         known_constraints: Mapping[str, ParameterFunction] | None = None,
+        trace: TraceFunction | None = None,
         effort: float = 1.0,
         device: str = "cpu",
     ) -> None:
@@ -242,6 +253,7 @@ class ARSSampler(PureSampler):
             reference_point,
             known,
             known_constraints,
+            trace,
         )
 
 
@@ -252,8 +264,8 @@ def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:
     ``std`` (in the objectives' units and directions), ``reward`` and ``feasibility``; what does not apply
     is None or empty.
     """
-    text = _read_chunks(trial, SUGGESTION_KEY)
-    return None if text is None else json.loads(text)
+    reasons: dict[str, Any] | None = read_attribute(trial, SUGGESTION_KEY)
+    return reasons
 
 
 def _history(
@@ -271,12 +283,23 @@ def _history(
     usable = [(t, p) for t, p in given if space.contains(p)]
     failed = np.full(len(signs), np.nan)
     values = [signs * t.values if t.state == TrialState.COMPLETE else failed for t, _ in usable]
-    violations = [[_violation(t, p, name, known) for name in constraints] for t, p in usable]
+    violations = [[_violation(t.constraints, p, name, known) for name in constraints] for t, p in usable]
+    on_way = [
+        (t.number, seen) for t, _ in usable for seen in observations(t) if space.contains(seen.parameters)
+    ]
     return History(
-        numbers=np.array([t.number for t, _ in usable], dtype=np.int64),
-        points=_points(space, [p for _, p in usable]),
-        values=np.array(values).reshape(-1, len(signs)),
-        violations=np.array(violations, dtype=np.float64).reshape(len(usable), len(constraints)),
+        numbers=np.array([t.number for t, _ in usable] + [number for number, _ in on_way], dtype=np.int64),
+        points=_points(space, [p for _, p in usable] + [seen.parameters for _, seen in on_way]),
+        values=np.array(values + [signs * seen.values for _, seen in on_way]).reshape(-1, len(signs)),
+        violations=np.array(
+            violations
+            + [
+                [_violation(seen.constraints, seen.parameters, name, known) for name in constraints]
+                for _, seen in on_way
+            ],
+            dtype=np.float64,
+        ).reshape(len(usable) + len(on_way), len(constraints)),
+        fidelities=np.array([1.0] * len(usable) + [seen.fidelity for _, seen in on_way]),
     )
 
 
@@ -286,11 +309,14 @@ def _constraint_names(trials: Sequence[FrozenTrial], known: Iterable[str]) -> li
 
 
 def _violation(
-    trial: FrozenTrial, parameters: Mapping[str, Any], name: str, known: Mapping[str, KnownFunction]
+    reported: Mapping[str, float],
+    parameters: Mapping[str, Any],
+    name: str,
+    known: Mapping[str, KnownFunction],
 ) -> float:
-    """Return a constraint's value; what a trial did not report is known or, as Optuna has it, kept."""
-    if name in trial.constraints:
-        return float(trial.constraints[name])
+    """Return a constraint's value; what was not reported is known or, as Optuna has it, kept."""
+    if name in reported:
+        return float(reported[name])
     return known[name](parameters) if name in known else 0.0
 
 
@@ -348,8 +374,7 @@ def _parameters(trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
 
 
 def _published(trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    text = _read_chunks(trial, PARAMETERS_KEY)
-    internal = {} if text is None else json.loads(text)
+    internal = read_attribute(trial, PARAMETERS_KEY) or {}
     try:
         return {
             name: distribution.to_external_repr(internal[name])
@@ -364,8 +389,8 @@ def _publish(
     study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution], suggestion: Suggestion
 ) -> None:
     internal = {name: search_space[name].to_internal_repr(v) for name, v in suggestion.parameters.items()}
-    _write_chunks(study, trial, PARAMETERS_KEY, internal)
-    _write_chunks(study, trial, SUGGESTION_KEY, _reasons(suggestion, _signs(study.directions)))
+    write_attribute(study, trial._trial_id, PARAMETERS_KEY, internal)
+    write_attribute(study, trial._trial_id, SUGGESTION_KEY, _reasons(suggestion, _signs(study.directions)))
 
 
 def _reasons(suggestion: Suggestion, signs: Matrix) -> dict[str, Any]:
@@ -379,17 +404,3 @@ def _reasons(suggestion: Suggestion, signs: Matrix) -> dict[str, Any]:
         "reward": suggestion.reward,
         "feasibility": suggestion.feasibility,
     }
-
-
-def _write_chunks(study: Study, trial: FrozenTrial, key: str, value: dict[str, Any]) -> None:
-    text = json.dumps(value, separators=(",", ":"))
-    for i, start in enumerate(range(0, len(text), ATTRIBUTE_LENGTH)):
-        piece = text[start : start + ATTRIBUTE_LENGTH]
-        study._storage.set_trial_system_attr(trial._trial_id, f"{key}:{i}", piece)
-
-
-def _read_chunks(trial: FrozenTrial, key: str) -> str | None:
-    pieces: list[str] = []
-    while (name := f"{key}:{len(pieces)}") in trial.system_attrs:
-        pieces.append(trial.system_attrs[name])
-    return "".join(pieces) or None

@@ -16,6 +16,21 @@ SCHEDULES = ("agp", "one-shot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PathStep:
+    """Where a training passes through a network that is pruned in part and deployable itself.
+
+    Attributes:
+        step: Pruning steps done, from 0.
+        share: Of the final sparsity that these reached, 0..1.
+        epochs: That the network has been trained for by then.
+    """
+
+    step: int
+    share: float
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PruningConfig:
     """How much is pruned, when, and which filters.
 
@@ -67,7 +82,7 @@ class PruningConfig:
         sparsity = {
             name.removeprefix("sparsity").removeprefix("_"): float(value)
             for name, value in parameters.items()
-            if name == "sparsity" or name.startswith("sparsity_")
+            if is_sparsity(name)
         }
         settings = {
             name: parameters[f"pruning_{name}"]
@@ -97,6 +112,26 @@ class PruningConfig:
             epoch = first + (step - 1) * (epochs - first) // steps
             shares[epoch] = 1 - (1 - step / steps) ** 3
         return shares
+
+    def path(self, epochs: int) -> tuple[PathStep, ...]:
+        """Return what a training passes through on its way: the network just before each step but untrained ones.
+
+        Example:
+            >>> [(at.step, at.share, at.epochs) for at in PruningConfig(sparsity={"": 0.5}, steps=2).path(8)]
+            [(0, 0.0, 2), (1, 0.875, 5)]
+        """
+        steps = self.steps_by_epoch(epochs)
+        shares = (0.0, *steps.values())
+        return tuple(
+            PathStep(step=step, share=shares[step], epochs=epoch)
+            for step, epoch in enumerate(steps)
+            if epoch > 0
+        )
+
+
+def is_sparsity(parameter: str) -> bool:
+    """Tell whether a hyperparameter of this name says how much is pruned."""
+    return parameter == "sparsity" or parameter.startswith("sparsity_")
 
 
 def kept_filters(width: int, sparsity: float) -> int:

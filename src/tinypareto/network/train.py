@@ -13,13 +13,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from tinypareto.errors import ConfigError, TinyParetoError, TrainingError, reason
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data
 from tinypareto.network.filter_pruner import FilterPruner
 from tinypareto.network.importance import Loss, importance
-from tinypareto.network.prune import PruningConfig
+from tinypareto.network.prune import PathStep, PruningConfig
 
 OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("cosine", "constant")
@@ -82,6 +83,16 @@ OnEpoch = Callable[[EpochRecord, nn.Module], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NetworkOnPath:
+    """A network that a training passed through, in evaluation mode: its weights are means over its last epoch."""
+
+    at: PathStep
+    model: nn.Module
+    macs: int  # of one sample
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedNetwork:
     """A trained and pruned network in evaluation mode, and how it came about."""
 
@@ -90,6 +101,7 @@ class TrainedNetwork:
     warnings: tuple[str, ...]
     macs: int  # of one sample; FLOPs are twice that
     parameters: int
+    path: tuple[NetworkOnPath, ...] = ()  # in order of the steps
 
 
 def build_network(
@@ -159,9 +171,13 @@ def train_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for dropout and the like inside the network
         loop = _Loop(copy.deepcopy(model), data, training, pruning, seed, loss or default_loss(data), augment)
-        history = []
+        history: list[EpochRecord] = []
+        path = []
+        to_come = {at.epochs: at for at in pruning.path(training.epochs)}
         for epoch in range(training.epochs):
-            history.append(loop.run_epoch(epoch))
+            history.append(loop.run_epoch(epoch, average=epoch + 1 in to_come))
+            if epoch + 1 in to_come:
+                path.append(_on_path(to_come[epoch + 1], history[-1], loop.averaged()))
             if on_epoch is not None:
                 on_epoch(history[-1], loop.model)
         loop.model.zero_grad(set_to_none=True)
@@ -172,6 +188,7 @@ def train_network(
             warnings=tuple(loop.pruner.warnings),
             macs=history[-1].macs,
             parameters=history[-1].parameters,
+            path=tuple(path),
         )
 
 
@@ -199,6 +216,7 @@ class _Loop:
     """One training under way: the network, its optimizer and the data on the network's device."""
 
     EVIDENCE = 256  # training samples that the heuristics taylor and apoz see at each step
+    STATISTICS = 256  # of a batch, when the mean and variance of normalised values are found anew
 
     def __init__(
         self,
@@ -221,13 +239,16 @@ class _Loop:
         self.pruner = FilterPruner(model, self._inputs[:1], pruning)
         self._steps = pruning.steps_by_epoch(training.epochs)
         self._optimizer = self._new_optimizer()
+        self._average: AveragedModel | None = None
         self._batches_done = 0
         full, rest = divmod(len(data.train), training.batch_size)
         # Batch normalisation has no variance of a single sample, so a last batch of one is left out.
         self._batches_per_epoch = full + (rest > 1) or 1
 
-    def run_epoch(self, epoch: int) -> EpochRecord:
+    def run_epoch(self, epoch: int, *, average: bool = False) -> EpochRecord:
+        """Train for one epoch, after a pruning step if one is due; ``averaged`` needs to know of it beforehand."""
         removed = self._prune(self._steps[epoch]) if epoch in self._steps else 0
+        self._average = AveragedModel(self.model) if average else None
         first_rate = self._learning_rate()
         self.model.train()
         losses = [self._train_batch(batch, epoch) for batch in self._order()]
@@ -239,6 +260,20 @@ class _Loop:
             parameters=parameter_count(self.model),
             removed_filters=removed,
         )
+
+    def averaged(self) -> nn.Module:
+        """Return the network with the mean weights of the epoch's batches: what a lower learning rate would lead to.
+
+        A training is on its way here, at a rate at which weights still swing around the good ones.
+
+        Source: Izmailov et al., Averaging weights leads to wider optima and better generalization (2018).
+        """
+        assert self._average is not None
+        model: nn.Module = self._average.module
+        inputs = self._inputs.contiguous(memory_format=self._format)
+        with torch.random.fork_rng(devices=[]):  # dropout must not draw what the training would
+            update_bn(torch.split(inputs, self.STATISTICS), model)
+        return model.eval()
 
     def _prune(self, share: float) -> int:
         score = importance(
@@ -270,6 +305,8 @@ class _Loop:
             )
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.model)
         self._batches_done += 1
         return value
 
@@ -298,6 +335,10 @@ class _Loop:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
+
+
+def _on_path(at: PathStep, record: EpochRecord, model: nn.Module) -> NetworkOnPath:
+    return NetworkOnPath(at=at, model=model, macs=record.macs, parameters=record.parameters)
 
 
 def _check_finite(model: nn.Module, training: TrainingConfig) -> None:

@@ -10,7 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tinypareto.front import pick_knee
 from tinypareto.report.plots import axis_of, breakdown_figure, hypervolume_figure, pareto_figure
 from tinypareto.results import front_rows, open_history
-from tinypareto.trials import FinishedTrial, History, read_metrics
+from tinypareto.trials import FoundNetwork, History, read_metrics
+
+TestErrors = dict[tuple[int, int | None], float | None]
 
 
 def write_report(folder: Path) -> Path:
@@ -19,15 +21,15 @@ def write_report(folder: Path) -> Path:
     Raises:
         StudyError: If there is no study in ``folder``.
     """
-    test_errors = {row["trial"]: row["test_error"] for row in front_rows(folder)}
+    test_errors = {(row["trial"], row["step"]): row["test_error"] for row in front_rows(folder)}
     page = render_page(open_history(folder), test_errors)
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
 
 
-def render_page(history: History, test_errors: dict[int, float | None]) -> str:
-    """Return the page's HTML; ``test_errors`` holds one entry for each trial of the front."""
+def render_page(history: History, test_errors: TestErrors) -> str:
+    """Return the page's HTML; ``test_errors`` holds one entry, by trial and step, for each network of the front."""
     template = Environment(
         loader=PackageLoader("tinypareto", "report"),
         autoescape=True,
@@ -36,7 +38,7 @@ def render_page(history: History, test_errors: dict[int, float | None]) -> str:
         lstrip_blocks=True,
     ).get_template("page.html.j2")
     front = history.front()
-    breakdowns = [(str(t.number), read_metrics(t.folder).get("breakdown", {})) for t in front]
+    breakdowns = [(network.name, read_metrics(network.folder).get("breakdown", {})) for network in front]
     return template.render(
         description=history.description,
         history=history,
@@ -60,21 +62,19 @@ def _div(figure: go.Figure) -> str:
     return text
 
 
-def _rows(
-    history: History, front: tuple[FinishedTrial, ...], test_errors: dict[int, float | None]
-) -> list[dict[str, Any]]:
+def _rows(history: History, front: tuple[FoundNetwork, ...], test_errors: TestErrors) -> list[dict[str, Any]]:
     names = history.description.objectives
-    points = [[trial.objectives[name] for name in names] for trial in front if trial.objectives]
-    knee = front[pick_knee(points)].number if points else None
+    points = [[network.objectives[name] for name in names] for network in front]
+    knee = front[pick_knee(points)] if points else None
     return [
         {
-            "number": trial.number,
-            "knee": trial.number == knee,
+            "name": network.name,
+            "knee": network == knee,
             "values": [f"{value / axis_of(name)[1]:.4g}" for name, value in zip(names, point, strict=True)],
-            "test_error": test_errors.get(trial.number),
-            "parameters": ", ".join(f"{name} {_short(value)}" for name, value in trial.parameters.items()),
+            "test_error": test_errors.get((network.number, network.step)),
+            "parameters": ", ".join(f"{name} {_short(value)}" for name, value in network.parameters.items()),
         }
-        for trial, point in zip(front, points, strict=True)
+        for network, point in zip(front, points, strict=True)
     ]
 
 

@@ -7,7 +7,7 @@ from math import ceil
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 
-from tinypareto.trials import FinishedTrial, History
+from tinypareto.trials import FoundNetwork, History
 
 FRONT, FEASIBLE, INFEASIBLE, LIMIT = "#0b6e99", "#9db4c0", "#d98880", "#c0392b"
 PLOTS_PER_ROW = 3
@@ -44,8 +44,8 @@ def pareto_figure(history: History) -> go.Figure:
     figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.09, vertical_spacing=0.14)
     for index, (x_name, y_name) in enumerate(pairs):
         cell = {"row": index // columns + 1, "col": index % columns + 1}
-        for label, color, symbol, trials in _groups(history):
-            scatter = _scatter(trials, x_name, y_name, label, color, symbol)
+        for label, color, symbol, networks in _groups(history):
+            scatter = _scatter(networks, x_name, y_name, label, color, symbol)
             figure.add_trace(scatter.update(showlegend=index == 0), **cell)
         _draw_limits(figure, history.description.limits, x_name, y_name, cell)
         figure.update_xaxes(title=axis_of(x_name)[0], **cell)
@@ -72,25 +72,27 @@ def breakdown_figure(trials: Sequence[tuple[str, Mapping[str, int]]], prefix: st
     return _styled(figure, height=360)
 
 
-def _groups(history: History) -> list[tuple[str, str, str, list[FinishedTrial]]]:
-    front = {trial.number for trial in history.front()}
-    dominated = [trial for trial in history.feasible if trial.number not in front]
-    infeasible = [trial for trial in history.complete if not trial.feasible]
+def _groups(history: History) -> list[tuple[str, str, str, list[FoundNetwork]]]:
+    networks, front = history.networks(), {network.name for network in history.front()}
     return [
-        ("over a limit", INFEASIBLE, "x-thin-open", infeasible),
-        ("feasible, dominated", FEASIBLE, "circle", dominated),
-        ("feasible Pareto front", FRONT, "circle", [t for t in history.feasible if t.number in front]),
+        ("over a limit", INFEASIBLE, "x-thin-open", [n for n in networks if not n.feasible]),
+        (
+            "feasible, dominated",
+            FEASIBLE,
+            "circle",
+            [n for n in networks if n.feasible and n.name not in front],
+        ),
+        ("feasible Pareto front", FRONT, "circle", [n for n in networks if n.name in front]),
     ]
 
 
 def _scatter(
-    trials: Sequence[FinishedTrial], x_name: str, y_name: str, label: str, color: str, symbol: str
+    networks: Sequence[FoundNetwork], x_name: str, y_name: str, label: str, color: str, symbol: str
 ) -> go.Scatter:
-    points = [trial.objectives for trial in trials if trial.objectives is not None]
     return go.Scatter(
-        x=[point[x_name] / axis_of(x_name)[1] for point in points],
-        y=[point[y_name] / axis_of(y_name)[1] for point in points],
-        text=[f"trial {trial.number}" for trial in trials],
+        x=[network.objectives[x_name] / axis_of(x_name)[1] for network in networks],
+        y=[network.objectives[y_name] / axis_of(y_name)[1] for network in networks],
+        text=[f"trial {network.name}" for network in networks],
         hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
         mode="markers",
         name=label,

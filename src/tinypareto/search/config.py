@@ -126,6 +126,10 @@ class SearchConfig:
             steps = min(max(space.n_free, steps), MOST_STEPS_FACTOR * steps)
         return replace(self.ars, n_steps=round(self.effort * steps))
 
-    def startup_trials(self, space: Space) -> int:
-        """Return the size of the Latin hypercube: one more than there are parameters, within 5..20."""
-        return self.n_startup or min(max(space.n_free + 1, 5), 20)
+    def startup_trials(self, space: Space, *, knows_objectives: bool = False) -> int:
+        """Return the size of the Latin hypercube: one more than there are parameters, within 5..20.
+
+        Half of that is enough where some objectives need not be learnt.
+        """
+        whole = min(max(space.n_free + 1, 5), 20)
+        return self.n_startup or (max(whole // 2, 5) if knows_objectives else whole)

@@ -1,6 +1,6 @@
 """What the search is given and what it hands back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,22 @@ class History:
     """Finished evaluations, in any order.
 
     An evaluation with a value or violation that is not finite has failed: nothing is learnt from it but
-    that the point is not to be suggested again.
+    that the point is not to be suggested again. What was evaluated on the way of a trial that goes through several
+    stages (its trace) has the trial's number and a fidelity below 1.
 
     Attributes:
-        numbers: Trial numbers, n, all different.
+        numbers: Trial numbers, n; different among evaluations of the same fidelity.
         points: Where was evaluated, n x d, in the unit cube.
         values: Objective values, n x m, minimised; NaN where the evaluation failed.
         violations: Constraint violations, n x c, kept at <= 0; c may be 0.
+        fidelities: Shares of the whole evaluation that were made, n, in (0, 1]; by default 1 for all.
     """
 
     numbers: npt.NDArray[np.int64]
     points: Matrix
     values: Matrix
     violations: Matrix
+    fidelities: Matrix = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         shapes = [np.shape(a) for a in (self.numbers, self.points, self.values, self.violations)]
@@ -38,7 +41,14 @@ class History:
                 "A history needs numbers n, points n x d, values n x m with m >= 1 and violations n x c, "
                 f"got {shapes}; use violations of shape (n, 0) where there are no constraints."
             )
-        if len(np.unique(self.numbers)) != n:
+        if np.shape(self.fidelities) == (0,):
+            object.__setattr__(self, "fidelities", np.ones(n))
+        if np.shape(self.fidelities) != (n,) or not ((self.fidelities > 0) & (self.fidelities <= 1)).all():
+            raise ShapeError(
+                f"A history needs {n} fidelities in (0, 1], got {self.fidelities}; leave them out where every "
+                "evaluation is whole."
+            )
+        if len(set(zip(self.numbers.tolist(), self.fidelities.tolist(), strict=True))) != n:
             raise ShapeError(
                 f"Trial numbers must all be different, got {self.numbers.tolist()}; "
                 "number the evaluations in the order in which they were started."
@@ -47,13 +57,19 @@ class History:
     def usable(self) -> "History":
         """Return the evaluations that succeeded, sorted by trial number."""
         finite = np.isfinite(self.values).all(axis=1) & np.isfinite(self.violations).all(axis=1)
-        order = np.flatnonzero(finite)[np.argsort(self.numbers[finite], kind="stable")]
+        order = np.flatnonzero(finite)[np.lexsort((-self.fidelities[finite], self.numbers[finite]))]
         return History(
             numbers=self.numbers[order],
             points=self.points[order],
             values=self.values[order],
             violations=self.violations[order],
+            fidelities=self.fidelities[order],
         )
+
+    @property
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """Which of the n evaluations are whole, not made on the way of a trial."""
+        return np.asarray(self.fidelities == 1)
 
 
 @dataclass(frozen=True, kw_only=True)

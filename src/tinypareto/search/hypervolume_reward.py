@@ -52,6 +52,8 @@ class Region:
     lower: Tensor  # m x b: each box's lower corner as an index into (-inf, *edges)
     upper: Tensor  # m x b
     log_volume: float  # of what the front dominates below the reference point
+    front: Matrix  # f x m, the observed front below the reference point
+    corner: Matrix  # m, the reference point
 
     def log_share(self, mean: Tensor, std: Tensor) -> Tensor:
         """Return log(EHVI / HV), q, for predictions m x q; hardly anything is -700 and not -inf."""
@@ -159,6 +161,8 @@ def _region(front: Matrix, corner: Matrix, lowest: Matrix, model: Surrogate) -> 
         lower=model.tensor(_indices(edges, lower)),
         upper=model.tensor(_indices(edges, upper)),
         log_volume=math.log(max(volume, 1e-3 * whole)),
+        front=inside,
+        corner=corner,
     )
 
 

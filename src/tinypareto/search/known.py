@@ -1,6 +1,7 @@
 """Outcomes that nobody has to evaluate: objectives and constraints that are functions of the parameters."""
 
 import math
+import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,8 +16,8 @@ from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
 
-SLOW_SECONDS = 0.5  # of a call, on average: a suggestion asks some two hundred times
-FIRST_CALLS = 20  # that may take longer, since they prepare something
+SLOW_SECONDS = 0.5  # of most calls: a suggestion asks some two hundred times; a few may prepare something
+ENOUGH_CALLS = 20  # to judge by
 SAME_VALUE = 1e-6  # relative difference up to which a function and a measurement agree
 
 
@@ -32,7 +33,7 @@ class KnownFunction:
         self.name = name
         self._function = function
         self._values: dict[tuple[Any, ...], float] = {}
-        self._seconds = 0.0
+        self._seconds: list[float] = []
         self._said: set[str] = set()
 
     def __call__(self, parameters: Mapping[str, Any]) -> float:
@@ -45,14 +46,8 @@ class KnownFunction:
         if key not in self._values:
             begun = time.perf_counter()
             value = self._called(parameters)
-            self._seconds += time.perf_counter() - begun
-            mean = self._seconds / (len(self._values) + 1)
-            if mean > SLOW_SECONDS and len(self._values) >= FIRST_CALLS:
-                self._warn_once(
-                    "slow",
-                    f"The known function of {self.name!r} takes {mean:.1f} s; the search calls it some two hundred "
-                    "times for each suggestion, so make it faster or leave it out.",
-                )
+            self._seconds.append(time.perf_counter() - begun)
+            self._warn_if_slow()
             if not self._values and self._called(parameters) != value:
                 raise ConfigError(
                     f"The known function of {self.name!r} must depend on the parameters alone, but gave two values for "
@@ -73,10 +68,21 @@ class KnownFunction:
         )
         return False
 
+    def _warn_if_slow(self) -> None:
+        if len(self._seconds) != ENOUGH_CALLS:
+            return
+        seconds = statistics.median(self._seconds)
+        if seconds > SLOW_SECONDS:
+            self._warn_once(
+                "slow",
+                f"The known function of {self.name!r} takes {seconds:.1f} s; the search calls it some two hundred "
+                "times for each suggestion, so make it faster or leave it out.",
+            )
+
     def _warn_once(self, topic: str, text: str) -> None:
         if topic not in self._said:
             self._said.add(topic)
-            warnings.warn(text, RuntimeWarning, stacklevel=3)
+            warnings.warn(text, RuntimeWarning, stacklevel=4)
 
     def _called(self, parameters: Mapping[str, Any]) -> float:
         try:
@@ -114,6 +120,11 @@ class KnownOutcomes:
     def is_violation(self) -> npt.NDArray[np.bool_]:
         """Which of the f are violations."""
         return np.asarray(self.columns >= self.n_objectives)
+
+    @property
+    def has_objectives(self) -> bool:
+        """Whether an objective is among them."""
+        return not self.is_violation.all()
 
     def at(self, space: Space, points: Matrix) -> Matrix:
         """Return the values, q x f, at the parameters nearest to points q x d.

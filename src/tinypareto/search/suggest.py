@@ -34,6 +34,7 @@ from tinypareto.search.hypervolume_reward import (
     is_narrow,
 )
 from tinypareto.search.known import KnownOutcomes
+from tinypareto.search.known_design import known_front, towards_front
 from tinypareto.search.outcomes import Outcomes
 from tinypareto.search.polish import polished_ends
 from tinypareto.search.rewards import Feasibility, poster_reward
@@ -42,6 +43,7 @@ from tinypareto.search.starts import raw_starts, starting_points
 from tinypareto.search.surrogate import PartlyKnown, Surrogate
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
+from tinypareto.search.trace import TraceFunction, trace_of, with_trace
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
@@ -49,6 +51,8 @@ Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
 Reward = PosterReward | HypervolumeImprovement
 
 N_LOOKED_UP = 64  # points of the policies' paths that known functions are asked about
+N_CHANGES = 3
+N_TRACED = 24  # of which, or of all, what is evaluated on the way is looked at
 
 
 def suggest(
@@ -61,6 +65,7 @@ def suggest(
     trial_number: int,
     reference: Matrix | None = None,
     known: KnownOutcomes | None = None,
+    trace: TraceFunction | None = None,
     device: str = "cpu",
 ) -> Suggestion:
     """Return the point to evaluate next.
@@ -76,6 +81,7 @@ def suggest(
         reference: Point that bounds the hypervolume, m, in the history's units; infinite where an objective has
             none. None: it is inferred. The reward "chebyshev" needs none.
         known: Objectives and violations that are functions of the parameters.
+        trace: What else a trial evaluates on its way.
         device: Where models and policies live, "cpu" or "cuda"; randomness is the same on both.
 
     Raises:
@@ -96,13 +102,14 @@ def suggest(
             'use preset="poster", or make constraints of some objectives.'
         )
     usable = history.usable()
-    seen = np.concatenate([history.points, pending])
-    if trial_number < config.startup_trials(space) or len(usable.numbers) == 0 or space.n_columns == 0:
-        return _from_design(space, known, seen, config, seed, trial_number)
+    seen = np.concatenate([history.points[history.whole], pending])
+    size = config.startup_trials(space, knows_objectives=known is not None and known.has_objectives)
+    if trial_number < size or len(usable.numbers) == 0 or space.n_columns == 0:
+        return _from_design(space, known, seen, size, seed, trial_number)
     with _one_core():
         rng = _stream(seed, trial_number)
         return _from_policies(
-            space, usable, pending, seen, reference, known, config, rng, device, seed, trial_number
+            space, usable, pending, seen, reference, known, trace, config, rng, device, seed, trial_number
         )
 
 
@@ -110,12 +117,19 @@ def _from_design(
     space: Space,
     known: KnownOutcomes | None,
     seen: Matrix,
-    config: SearchConfig,
+    size: int,
     seed: int,
     trial_number: int,
 ) -> Suggestion:
-    point = latin_hypercube(space, config.startup_trials(space), seed, trial_number)
+    point = latin_hypercube(space, size, seed, trial_number)
     if known is not None:
+        if known.has_objectives:
+            front = known_front(space, known, seed)
+            row = trial_number % size
+            if len(front):
+                point = towards_front(
+                    space, known, point, front, row / max(size - 1, 1), _stream(seed, trial_number)
+                )
         point = _kept(space, known, point, seen, seed)
     if seen_among(point[None], seen)[0]:
         point = unseen_point(space, seen, _stream(seed, trial_number), otherwise=point)
@@ -139,6 +153,7 @@ def _from_policies(
     seen: Matrix,
     reference: Matrix | None,
     known: KnownOutcomes | None,
+    trace: TraceFunction | None,
     config: SearchConfig,
     rng: np.random.Generator,
     device: str,
@@ -166,7 +181,7 @@ def _from_policies(
     if config.n_polished:
         ends = polished_ends(space, paths, reward, config.n_polished, model.device)
         paths = np.concatenate([paths, ends[:, None]], axis=1)
-    policy, point = _best_new_point(space, paths, worth, model, reward, seen)
+    policy, point = _best_new_point(space, paths, worth, model, reward, trace, seen)
     if policy is None:
         point = _best_unseen(space, candidates, worth, seen, rng, otherwise=point)
     if known is not None:
@@ -228,11 +243,18 @@ def _reward(
 
 
 def _best_new_point(
-    space: Space, paths: Matrix, worth: Worth, model: Surrogate, reward: Reward, seen: Matrix
+    space: Space,
+    paths: Matrix,
+    worth: Worth,
+    model: Surrogate,
+    reward: Reward,
+    trace: TraceFunction | None,
+    seen: Matrix,
 ) -> tuple[int | None, Matrix]:
     """Return the policy and the point of the largest reward among the points that are not known yet.
 
-    Where outcomes are known functions, the most promising points are looked up, and the best of these is returned.
+    Where outcomes are known functions, the most promising points are looked up, and the best of these is returned;
+    where more is evaluated on the way to a point, that counts as well.
     """
     candidates = space.round_points(paths[:, 1:].reshape(-1, space.n_columns))  # Lp x d
     scores = worth(candidates).copy()
@@ -240,14 +262,60 @@ def _best_new_point(
     best = int(scores.argmax())
     if scores[best] == -np.inf:
         return None, candidates[best]
+    _, different = np.unique(candidates, axis=0, return_index=True)
+    different = different[scores[different] > -np.inf]
     if isinstance(model, PartlyKnown):
-        _, different = np.unique(candidates, axis=0, return_index=True)
-        different = different[scores[different] > -np.inf]
-        looked_up = different[np.argsort(-scores[different], kind="stable")[:N_LOOKED_UP]]
-        exact = reward.of_prediction(*model.look_up(model.tensor(candidates[looked_up]))).cpu().numpy()
-        kept = model.known.kept_at(space, candidates[looked_up])
-        best = int(looked_up[np.where(kept, exact, -np.inf).argmax()])
+        promising = _largest(different, scores, N_LOOKED_UP)
+        exact = reward.of_prediction(*model.look_up(model.tensor(candidates[promising]))).cpu().numpy()
+        kept = model.known.kept_at(space, candidates[promising])
+        scores[:] = -np.inf
+        scores[promising] = np.where(kept, exact, -np.inf)
+        best = int(promising[scores[promising].argmax()])
+    if trace is not None and isinstance(reward, HypervolumeImprovement):
+        promising = _largest(different, scores, N_TRACED)
+        points = candidates[promising]
+        whole = np.where(
+            scores[promising] > -np.inf, _with_trace(space, points, reward, model, trace), -np.inf
+        )
+        best = int(promising[whole.argmax()])
+        candidates[best] = _best_neighbour(space, candidates[best], whole.max(), reward, model, trace, seen)
     return best // (paths.shape[1] - 1), candidates[best]
+
+
+def _best_neighbour(
+    space: Space,
+    point: Matrix,
+    worth: float,
+    reward: HypervolumeImprovement,
+    model: Surrogate,
+    trace: TraceFunction,
+    seen: Matrix,
+) -> Matrix:
+    """Return the best point, d, that a few changes of one discrete parameter each lead to.
+
+    The policies walk towards good ends of trials; in steps and schedules of the way itself they have no interest.
+    """
+    for _ in range(N_CHANGES):
+        others = space.neighbours(point)
+        others = others[~seen_among(others, seen)]
+        if len(others) == 0:
+            break
+        rewards = _with_trace(space, others, reward, model, trace)
+        if rewards.max() <= worth:
+            break
+        point, worth = others[rewards.argmax()], rewards.max()
+    return point
+
+
+def _with_trace(
+    space: Space, points: Matrix, reward: HypervolumeImprovement, model: Surrogate, trace: TraceFunction
+) -> Matrix:
+    return with_trace(reward, model, points, trace_of(trace, space, points))
+
+
+def _largest(rows: npt.NDArray[np.int64], scores: Matrix, count: int) -> npt.NDArray[np.int64]:
+    """Return those of the rows that have the largest scores, largest first."""
+    return rows[np.argsort(-scores[rows], kind="stable")[:count]]
 
 
 def _best_unseen(

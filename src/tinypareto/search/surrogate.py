@@ -41,13 +41,37 @@ class Surrogate(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MultiFidelity:
+    """Posteriors that know evaluations of every fidelity; a surrogate of whole ones."""
+
+    posteriors: GaussianProcesses  # of d + 1 columns, the last of which is the fidelity
+
+    @property
+    def device(self) -> torch.device:
+        """Where predictions are computed."""
+        return self.posteriors.device
+
+    def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, each k x q, of whole evaluations at points q x d."""
+        return self.posteriors.predict(_with_fidelity(points, points.new_ones(len(points))))
+
+    def predict_mean(self, points: Tensor) -> Tensor:
+        """Return the mean alone, k x q."""
+        return self.posteriors.predict_mean(_with_fidelity(points, points.new_ones(len(points))))
+
+    def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        """Return an array as a tensor where this model lives."""
+        return self.posteriors.tensor(values)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartlyKnown:
     """Posteriors of the outcomes that have to be evaluated, beside imitations of those that are known."""
 
     space: Space
     outcomes: Outcomes
     known: KnownOutcomes
-    learnt: GaussianProcesses
+    learnt: GaussianProcesses | MultiFidelity
     imitated: GaussianProcesses
     examples: Matrix  # points, N x d, from which the functions are imitated
     answers: Matrix  # what they gave there, standardised, N x f
@@ -68,9 +92,14 @@ class PartlyKnown:
         """Return the mean alone, k x q."""
         return torch.cat([self.learnt.predict_mean(points), self.imitated.predict_mean(points)])[self.order]
 
-    def look_up(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return `predict` with what is known as the functions have it, certain: for few points."""
-        mean, std = self.learnt.predict(points)
+    def look_up(self, points: Tensor, fidelities: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return `predict` with what is known as the functions have it, certain: for few points.
+
+        Args:
+            points: q x d.
+            fidelities: q, of evaluations on the way of a trial; None for whole ones.
+        """
+        mean, std = prediction_at(self.learnt, points, fidelities)
         values = self.tensor(self.targets(points.cpu().numpy())).T
         certain = torch.full_like(values, CERTAIN)
         return torch.cat([mean, values])[self.order], torch.cat([std, certain])[self.order]
@@ -89,3 +118,22 @@ class PartlyKnown:
         answers, old = np.concatenate([self.answers, self.targets(points)]), self.imitated
         imitated = condition(self.tensor(examples), self.tensor(answers), old.groups, old.hyperparameters)
         return replace(self, imitated=imitated, examples=examples, answers=answers)
+
+
+def prediction_at(model: Surrogate, points: Tensor, fidelities: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, each k x q, of evaluations that may be made on the way of a trial.
+
+    Args:
+        model: One that has seen whole evaluations alone tells no difference.
+        points: q x d.
+        fidelities: q, or None for whole evaluations.
+    """
+    if fidelities is None or not isinstance(model, PartlyKnown | MultiFidelity):
+        return model.predict(points)
+    if isinstance(model, PartlyKnown):
+        return model.look_up(points, fidelities)
+    return model.posteriors.predict(_with_fidelity(points, fidelities))
+
+
+def _with_fidelity(points: Tensor, fidelities: Tensor) -> Tensor:
+    return torch.cat([points, fidelities[:, None]], dim=1)

@@ -14,7 +14,7 @@ from tinypareto.search.history import History
 from tinypareto.search.known import KnownOutcomes
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
-from tinypareto.search.surrogate import PartlyKnown, Surrogate
+from tinypareto.search.surrogate import MultiFidelity, PartlyKnown, Surrogate
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
 
@@ -56,18 +56,21 @@ def fitted(
 
 def _posteriors(
     space: Space, usable: History, pending: Matrix, outcomes: Outcomes, config: SearchConfig, device: str
-) -> GaussianProcesses:
-    points, groups, outputs = (
-        torch.from_numpy(array).to(device) for array in (usable.points, space.groups, outcomes.targets)
+) -> GaussianProcesses | MultiFidelity:
+    columns, believed, groups = usable.points, pending, space.groups
+    if not usable.whole.all():  # fidelity is a parameter of its own
+        columns = np.column_stack([columns, usable.fidelities])
+        believed = np.column_stack([believed, np.ones(len(believed))])
+        groups = np.append(groups, space.n_free)
+    points, of_columns, outputs = (
+        torch.from_numpy(array).to(device) for array in (columns, groups, outcomes.targets)
     )
-    model = fit(points, outputs, groups, choose_kernel=config.choose_kernel)
-    if len(pending) == 0:
-        return model
-    believed = model.tensor(pending)
-    mean = model.predict_mean(believed)
-    return condition(
-        torch.cat([points, believed]), torch.cat([outputs, mean.T]), groups, model.hyperparameters
-    )
+    model = fit(points, outputs, of_columns, choose_kernel=config.choose_kernel)
+    if len(pending):
+        more = model.tensor(believed)
+        targets = torch.cat([outputs, model.predict_mean(more).T])
+        model = condition(torch.cat([points, more]), targets, of_columns, model.hyperparameters)
+    return model if usable.whole.all() else MultiFidelity(posteriors=model)
 
 
 def _partly_known(

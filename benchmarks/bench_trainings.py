@@ -1,0 +1,93 @@
+"""How many trainings does a front of digits take?
+
+    python benchmarks/bench_trainings.py                             completes results/trainings.csv (many hours)
+    python benchmarks/bench_trainings.py --arms full --seeds 0,1     only these; several processes may share the file
+    python benchmarks/bench_trainings.py --drop full                 forgets an arm's rows, after it was changed
+
+Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
+after each training, networks that were harvested on the way included, and the seconds until then.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from provenance import provenance
+from rows import append_row, drop_rows, read_rows
+
+from tinypareto.experiments import digits
+from tinypareto.results import open_history
+from tinypareto.study import SearchProgress, SearchSettings, run_search
+
+RESULTS = Path(__file__).resolve().parent / "results" / "trainings.csv"
+FIELDS = (
+    "arm", "seed", "trials", "failed", "over_a_limit", "networks", "hypervolumes", "seconds", "commit", "machine",
+    "versions",
+)  # fmt: skip
+FULL, BLACK_BOX = 40, 150  # trainings
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "ars": {"sampler": "ars", "known_sizes": False, "harvest": False, "trials": BLACK_BOX},
+    "gp": {"sampler": "gp", "trials": BLACK_BOX},
+    "qnehvi": {"sampler": "qnehvi", "trials": BLACK_BOX},
+    "known": {"sampler": "ars", "harvest": False, "trials": 75},
+    "full": {"sampler": "ars", "trials": 75},
+}
+
+
+def run(arm: str, seed: int) -> dict[str, Any]:
+    """Return one row."""
+    begun, moments = time.monotonic(), [0.0]
+
+    def note(progress: SearchProgress) -> None:
+        done = len(progress.history.trials)
+        moments.extend([round(time.monotonic() - begun, 1)] * (done + 1 - len(moments)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        run_search(digits.experiment, Path(folder), SearchSettings(seed=seed, **ARMS[arm]), on_progress=note)
+        history = open_history(Path(folder))
+    return {
+        "arm": arm,
+        "seed": seed,
+        "trials": len(history.trials),
+        "failed": len(history.trials) - len(history.complete),
+        "over_a_limit": len(history.complete) - len(history.feasible),
+        "networks": len(history.networks()),
+        "hypervolumes": json.dumps([
+            round(history.hypervolume(n + 1), 5) for n in range(len(history.trials))
+        ]),
+        "seconds": json.dumps(moments[1:]),
+        **provenance("tinypareto", "torch", "optuna", "botorch"),
+    }
+
+
+def main() -> None:
+    """Complete the file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--arms", default=",".join(ARMS), metavar="A,B")
+    parser.add_argument("--seeds", default="0,1,2,3,4", metavar="S,T")
+    parser.add_argument("--drop", metavar="A,B", help="forget these arms' rows")
+    arguments = parser.parse_args()
+    if arguments.drop:
+        drop_rows(RESULTS, "arm", arguments.drop.split(","))
+        return
+    for seed in map(int, arguments.seeds.split(",")):
+        for arm in arguments.arms.split(","):
+            if any(row["arm"] == arm and int(row["seed"]) == seed for row in read_rows(RESULTS)):
+                continue
+            row = run(arm, seed)
+            append_row(RESULTS, FIELDS, row)
+            curve = json.loads(row["hypervolumes"])
+            shown = ", ".join(
+                f"{count}: {curve[count - 1]:.4f}" for count in (20, 40, 75, 150) if count <= len(curve)
+            )
+            print(f"{arm}, seed {seed}: {shown}; {json.loads(row['seconds'])[-1]:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
