@@ -119,7 +119,7 @@ def draw(gaps: Gaps) -> None:
         panel.set(title=name, yscale="log", xlabel="evaluations", ylabel="hypervolume gap")
     for panel in axes.flat[len(names) :]:
         panel.axis("off")
-    axes.flat[0].legend(fontsize=7, ncol=2)
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="lower right", ncol=2, fontsize=12)
     figure.savefig(PICTURE, dpi=65)
 
 
