@@ -19,6 +19,7 @@ LAYERS = [
     "search.kernels",
     "search.gaussian_process",
     "search.marginal_likelihood",
+    "search.failure_model",
     "search.known",
     "search.surrogate",
     "search.rewards",

@@ -11,7 +11,7 @@ from tinypareto.search.hypervolume_reward import hypervolume_reward
 from tinypareto.search.known import KnownFunction, KnownOutcomes
 from tinypareto.search.rewards import Feasibility
 from tinypareto.search.suggest import suggest
-from tinypareto.search.surrogate import MultiFidelity, PartlyKnown, prediction_at
+from tinypareto.search.surrogate import MultiFidelity, PartlyKnown, look_up
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.trace import Trace, trace_of, with_trace
 from tinypareto.space import Space
@@ -67,21 +67,21 @@ def test_a_trace_names_the_points_that_it_belongs_to_and_leaves_the_space_out():
 
 
 def test_an_evaluation_on_the_way_is_not_taken_for_a_whole_one():
-    model, outcomes = fitted(SPACE, history(20, harvested=True).usable(), NOTHING, None, DEFAULT, "cpu", 0)
+    model, outcomes = fitted(SPACE, history(20, harvested=True), NOTHING, None, DEFAULT, "cpu", 0)
     assert isinstance(model, MultiFidelity)
     parameters = {"x": 0.37, "long": True}
     query = model.tensor(SPACE.encode(parameters)[None])
     for fidelity in (1.0, 0.5):
-        mean, _ = prediction_at(model, query, model.tensor(np.array([fidelity])))
+        mean, _ = look_up(model, query, model.tensor(np.array([fidelity])))
         predicted, _ = outcomes.objective_units(mean[:, 0].numpy(), np.zeros(2))
         assert predicted[0] == pytest.approx(error(parameters, fidelity), abs=0.03)
-    assert torch.equal(model.predict(query)[0], prediction_at(model, query, model.tensor(np.ones(1)))[0])
+    assert torch.equal(model.predict(query)[0], look_up(model, query, model.tensor(np.ones(1)))[0])
 
 
 def test_a_history_without_traces_gives_the_model_that_it_always_gave():
-    model, _ = fitted(SPACE, history(12, harvested=False).usable(), NOTHING, None, DEFAULT, "cpu", 0)
+    model, _ = fitted(SPACE, history(12, harvested=False), NOTHING, None, DEFAULT, "cpu", 0)
     query = model.tensor(SPACE.encode({"x": 0.4, "long": True})[None])
-    assert torch.equal(model.predict(query)[0], prediction_at(model, query, model.tensor(np.full(1, 0.5)))[0])
+    assert torch.equal(model.predict(query)[0], look_up(model, query, model.tensor(np.full(1, 0.5)))[0])
 
 
 def test_known_outcomes_on_the_way_are_those_of_its_own_parameters():
@@ -90,7 +90,7 @@ def test_known_outcomes_on_the_way_are_those_of_its_own_parameters():
     assert isinstance(model, PartlyKnown)
     point = SPACE.encode({"x": 0.5, "long": True})[None]
     trace = trace_of(half_way, SPACE, point)
-    mean, std = prediction_at(model, model.tensor(trace.points), model.tensor(trace.fidelities))
+    mean, std = look_up(model, model.tensor(trace.points), model.tensor(trace.fidelities))
     units, _ = outcomes.objective_units(mean[:, 0].numpy(), std[:, 0].numpy())
     assert units[1] == pytest.approx(size({"x": 0.25}), rel=1e-4)
 
@@ -110,13 +110,11 @@ def test_worth_of_a_trace_is_the_hypervolume_that_it_adds():
     trace = trace_of(half_way, SPACE, points)
     assert trace.rows.tolist() == [1, 3]
     whole = with_trace(reward, model, points, trace)
-    alone = reward.of_prediction(*model.look_up(model.tensor(points))).numpy()
+    alone = reward.of_prediction(*look_up(model, model.tensor(points))).numpy()
     assert whole[[0, 2]] == pytest.approx(alone[[0, 2]])
     # The slow way: many draws of one normal number that moves the errors of end and trace together.
-    ends = [
-        part.numpy()[:, 1] for part in prediction_at(model, model.tensor(points), model.tensor(np.ones(4)))
-    ]
-    on_way = prediction_at(model, model.tensor(trace.points), model.tensor(trace.fidelities))
+    ends = [part.numpy()[:, 1] for part in look_up(model, model.tensor(points), model.tensor(np.ones(4)))]
+    on_way = look_up(model, model.tensor(trace.points), model.tensor(trace.fidelities))
     on_way = [part.numpy()[:, 0] for part in on_way]
     (region,) = reward.regions
     gains = []
@@ -133,7 +131,7 @@ def test_worth_of_a_trace_is_the_hypervolume_that_it_adds():
 def test_no_trace_is_worth_nothing_and_an_unlikely_one_too():
     model, reward = reward_of(history(10, harvested=True).usable())
     points = np.array([SPACE.encode({"x": 0.97, "long": True})])
-    alone = reward.of_prediction(*model.look_up(model.tensor(points))).numpy()
+    alone = reward.of_prediction(*look_up(model, model.tensor(points))).numpy()
     none = Trace(rows=np.empty(0, np.int64), points=NOTHING, fidelities=np.empty(0))
     assert with_trace(reward, model, points, none) == pytest.approx(alone)
 

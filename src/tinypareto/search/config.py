@@ -35,6 +35,7 @@ class SearchConfig:
         ars: Settings of the training in each stage.
         grow_with_dimension: Whether a stage has at least as many steps as there are parameters, up to three times those
             of ``ars``.
+        learn_failures: Whether trials that failed make others near them less promising.
         effort: Multiplies the steps of training; a suggestion's time grows with it.
     """
 
@@ -52,6 +53,7 @@ class SearchConfig:
     n_samples: int
     ars: ARSConfig
     grow_with_dimension: bool
+    learn_failures: bool
     effort: float = 1.0
 
     def __post_init__(self) -> None:
@@ -99,6 +101,7 @@ class SearchConfig:
                 n_samples=64,
                 ars=ARSConfig(n_steps=25, n_directions=16, n_top=8, probe=0.3, step=0.3),
                 grow_with_dimension=False,
+                learn_failures=False,
             )
         if name == "default":
             return SearchConfig(
@@ -116,6 +119,7 @@ class SearchConfig:
                 n_samples=64,
                 ars=ARSConfig(n_steps=8, n_directions=8, n_top=4, probe=0.3, step=0.3, rank_rewards=True),
                 grow_with_dimension=True,
+                learn_failures=True,
             )
         raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}; choose one of these.")
 

@@ -15,9 +15,9 @@ Matrix = npt.NDArray[np.float64]
 class History:
     """Finished evaluations, in any order.
 
-    An evaluation with a value or violation that is not finite has failed: nothing is learnt from it but
-    that the point is not to be suggested again. What was evaluated on the way of a trial that goes through several
-    stages (its trace) has the trial's number and a fidelity below 1.
+    An evaluation with a value or violation that is not finite has failed: what is learnt from it is that the point is
+    not to be suggested again, and that others near it may fail as well. What was evaluated on the way of a trial that
+    goes through several stages (its trace) has the trial's number and a fidelity below 1.
 
     Attributes:
         numbers: Trial numbers, n; different among evaluations of the same fidelity.
@@ -56,8 +56,13 @@ class History:
 
     def usable(self) -> "History":
         """Return the evaluations that succeeded, sorted by trial number."""
-        finite = np.isfinite(self.values).all(axis=1) & np.isfinite(self.violations).all(axis=1)
-        order = np.flatnonzero(finite)[np.lexsort((-self.fidelities[finite], self.numbers[finite]))]
+        return self._sorted(self._succeeded())
+
+    def _succeeded(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(np.isfinite(self.values).all(axis=1) & np.isfinite(self.violations).all(axis=1))
+
+    def _sorted(self, rows: npt.NDArray[np.bool_]) -> "History":
+        order = np.flatnonzero(rows)[np.lexsort((-self.fidelities[rows], self.numbers[rows]))]
         return History(
             numbers=self.numbers[order],
             points=self.points[order],
@@ -65,6 +70,10 @@ class History:
             violations=self.violations[order],
             fidelities=self.fidelities[order],
         )
+
+    def failed(self) -> "History":
+        """Return the evaluations that failed, sorted by trial number."""
+        return self._sorted(~self._succeeded())
 
     @property
     def whole(self) -> npt.NDArray[np.bool_]:

@@ -40,7 +40,7 @@ from tinypareto.search.polish import polished_ends
 from tinypareto.search.rewards import Feasibility, poster_reward
 from tinypareto.search.rewards import Reward as PosterReward
 from tinypareto.search.starts import raw_starts, starting_points
-from tinypareto.search.surrogate import PartlyKnown, Surrogate
+from tinypareto.search.surrogate import Surrogate, known_outcomes, limits_of, look_up
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.search.trace import TraceFunction, trace_of, with_trace
@@ -101,15 +101,14 @@ def suggest(
             f"Hypervolumes of {history.values.shape[1]} objectives take too long, {MOST_OBJECTIVES} are the most; "
             'use preset="poster", or make constraints of some objectives.'
         )
-    usable = history.usable()
     seen = np.concatenate([history.points[history.whole], pending])
     size = config.startup_trials(space, knows_objectives=known is not None and known.has_objectives)
-    if trial_number < size or len(usable.numbers) == 0 or space.n_columns == 0:
+    if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
         return _from_design(space, known, seen, size, seed, trial_number)
     with _one_core():
         rng = _stream(seed, trial_number)
         return _from_policies(
-            space, usable, pending, seen, reference, known, trace, config, rng, device, seed, trial_number
+            space, history, pending, seen, reference, known, trace, config, rng, device, seed, trial_number
         )
 
 
@@ -148,7 +147,7 @@ def _from_design(
 
 def _from_policies(
     space: Space,
-    usable: History,
+    history: History,
     pending: Matrix,
     seen: Matrix,
     reference: Matrix | None,
@@ -163,7 +162,8 @@ def _from_policies(
     pending = pending[
         np.lexsort(pending.T[::-1])
     ]  # a matrix product's rounding depends on the order of its rows
-    model, outcomes = fitted(space, usable, pending, known, config, device, seed)
+    model, outcomes = fitted(space, history, pending, known, config, device, seed)
+    usable = history.usable()
     narrow = config.take_turns and is_narrow(trial_number, outcomes.n_objectives)
     reward, candidates = _reward(
         space, usable, pending, model, outcomes, reference, config, rng, narrow=narrow
@@ -223,19 +223,20 @@ def _reward(
 ) -> tuple[Reward, Matrix]:
     """Return the reward, and points worth a look, q x d, that finding it came across; q may be 0."""
     m, feasible = outcomes.n_objectives, feasible_rows(usable.violations)
+    limits = limits_of(model, outcomes)
     if config.reward == "chebyshev":
         scalarised = poster_reward(
-            model, outcomes.targets[:, :m], outcomes.limits, feasible, n_samples=config.n_samples, rng=rng
+            model, outcomes.targets[:, :m], limits, feasible, n_samples=config.n_samples, rng=rng
         )
         return scalarised, np.empty((0, space.n_columns))
-    feasibility = Feasibility(model=model, limits=model.tensor(outcomes.limits))
+    feasibility = Feasibility(model=model, limits=model.tensor(limits))
     observed = usable.points[feasible] if feasible.any() else usable.points
-    front = predicted_front(model, space, observed, outcomes.limits, m, rng)
+    front = predicted_front(model, space, observed, limits, m, rng)
     if not feasible.any():
         return feasibility, front.candidates
     # What is believed of pending points counts as observed: no gain is expected where another works.
     mean = model.predict_mean(model.tensor(pending)).cpu().numpy().T
-    believed = mean[(mean[:, m:] <= outcomes.limits).all(axis=1), :m]
+    believed = mean[(mean[:, m:] <= limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
     reward = hypervolume_reward(feasibility, values, front.values, own, narrow=narrow, rng=rng)
@@ -264,10 +265,11 @@ def _best_new_point(
         return None, candidates[best]
     _, different = np.unique(candidates, axis=0, return_index=True)
     different = different[scores[different] > -np.inf]
-    if isinstance(model, PartlyKnown):
+    known = known_outcomes(model)
+    if known is not None:
         promising = _largest(different, scores, N_LOOKED_UP)
-        exact = reward.of_prediction(*model.look_up(model.tensor(candidates[promising]))).cpu().numpy()
-        kept = model.known.kept_at(space, candidates[promising])
+        exact = reward.of_prediction(*look_up(model, model.tensor(candidates[promising]))).cpu().numpy()
+        kept = known.kept_at(space, candidates[promising])
         scores[:] = -np.inf
         scores[promising] = np.where(kept, exact, -np.inf)
         best = int(promising[scores[promising].argmax()])
@@ -345,7 +347,7 @@ def _explained(
     reward: Reward,
 ) -> Suggestion:
     query = model.tensor(point[None])
-    mean, std = model.look_up(query) if isinstance(model, PartlyKnown) else model.predict(query)
+    mean, std = look_up(model, query)
     probability = float(_feasibility(reward).of_prediction(mean, std).exp()[0])
     m = outcomes.n_objectives
     units = outcomes.objective_units(mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy())

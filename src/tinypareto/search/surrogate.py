@@ -92,18 +92,6 @@ class PartlyKnown:
         """Return the mean alone, k x q."""
         return torch.cat([self.learnt.predict_mean(points), self.imitated.predict_mean(points)])[self.order]
 
-    def look_up(self, points: Tensor, fidelities: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return `predict` with what is known as the functions have it, certain: for few points.
-
-        Args:
-            points: q x d.
-            fidelities: q, of evaluations on the way of a trial; None for whole ones.
-        """
-        mean, std = prediction_at(self.learnt, points, fidelities)
-        values = self.tensor(self.targets(points.cpu().numpy())).T
-        certain = torch.full_like(values, CERTAIN)
-        return torch.cat([mean, values])[self.order], torch.cat([std, certain])[self.order]
-
     def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         """Return an array as a tensor where this model lives."""
         return self.learnt.tensor(values)
@@ -120,19 +108,69 @@ class PartlyKnown:
         return replace(self, imitated=imitated, examples=examples, answers=answers)
 
 
-def prediction_at(model: Surrogate, points: Tensor, fidelities: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation, each k x q, of evaluations that may be made on the way of a trial.
+@dataclass(frozen=True, kw_only=True)
+class Fallible:
+    """A surrogate of evaluations that may fail: one more outcome, at most 0 where they succeed."""
+
+    outcomes: Surrogate
+    failure: GaussianProcesses  # of labels, -1 for success and 1 for failure
+
+    @property
+    def device(self) -> torch.device:
+        """Where predictions are computed."""
+        return self.outcomes.device
+
+    def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, each (k + 1) x q, at points q x d."""
+        return self.with_failure(points, *self.outcomes.predict(points))
+
+    def predict_mean(self, points: Tensor) -> Tensor:
+        """Return the mean alone, (k + 1) x q."""
+        return torch.cat([self.outcomes.predict_mean(points), self.failure.predict_mean(points)])
+
+    def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        """Return an array as a tensor where this model lives."""
+        return self.outcomes.tensor(values)
+
+    def with_failure(self, points: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+        """Return predictions k x q of the outcomes with that of failure below them."""
+        failure = self.failure.predict(points)
+        return torch.cat([mean, failure[0]]), torch.cat([std, failure[1]])
+
+
+def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the best prediction there is, mean and standard deviation, each k x q: for few points.
+
+    What is known is as the functions have it, certain, and not imitated.
 
     Args:
-        model: One that has seen whole evaluations alone tells no difference.
+        model: Any surrogate.
         points: q x d.
-        fidelities: q, or None for whole evaluations.
+        fidelities: q, of evaluations on the way of a trial; None for whole ones. A model that has seen whole
+            evaluations alone tells no difference.
     """
-    if fidelities is None or not isinstance(model, PartlyKnown | MultiFidelity):
-        return model.predict(points)
+    if isinstance(model, Fallible):
+        return model.with_failure(points, *look_up(model.outcomes, points, fidelities))
     if isinstance(model, PartlyKnown):
-        return model.look_up(points, fidelities)
-    return model.posteriors.predict(_with_fidelity(points, fidelities))
+        mean, std = look_up(model.learnt, points, fidelities)
+        values = model.tensor(model.targets(points.cpu().numpy())).T
+        certain = torch.full_like(values, CERTAIN)
+        return torch.cat([mean, values])[model.order], torch.cat([std, certain])[model.order]
+    if isinstance(model, MultiFidelity) and fidelities is not None:
+        return model.posteriors.predict(_with_fidelity(points, fidelities))
+    return model.predict(points)
+
+
+def limits_of(model: Surrogate, outcomes: Outcomes) -> Matrix:
+    """Return the standardised value up to which each constraint is kept, that of failure the last, if it is one."""
+    return np.append(outcomes.limits, 0.0) if isinstance(model, Fallible) else outcomes.limits
+
+
+def known_outcomes(model: Surrogate) -> KnownOutcomes | None:
+    """Return what the model knows without learning it, if anything."""
+    if isinstance(model, Fallible):
+        return known_outcomes(model.outcomes)
+    return model.known if isinstance(model, PartlyKnown) else None
 
 
 def _with_fidelity(points: Tensor, fidelities: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from scipy.stats import qmc
 
 from tinypareto.errors import ConfigError
 from tinypareto.search.config import SearchConfig
+from tinypareto.search.failure_model import fit_failures
 from tinypareto.search.gaussian_process import GaussianProcesses, condition
 from tinypareto.search.history import History
 from tinypareto.search.known import KnownOutcomes
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
-from tinypareto.search.surrogate import MultiFidelity, PartlyKnown, Surrogate
+from tinypareto.search.surrogate import Fallible, MultiFidelity, PartlyKnown, Surrogate
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
 
@@ -26,7 +27,7 @@ N_FRONT_EXAMPLES = 64  # where the front is predicted to be
 
 def fitted(
     space: Space,
-    usable: History,
+    history: History,
     pending: Matrix,
     known: KnownOutcomes | None,
     config: SearchConfig,
@@ -37,7 +38,7 @@ def fitted(
 
     Args:
         space: What may be varied.
-        usable: Evaluations that succeeded, n >= 1.
+        history: Evaluations, at least one of which succeeded.
         pending: Points under evaluation elsewhere, q x d, sorted; believed to turn out as predicted.
         known: Outcomes that are functions of the parameters.
         config: Settings.
@@ -47,11 +48,19 @@ def fitted(
     Raises:
         ConfigError: If everything is known, or a known function fails.
     """
+    usable, failed = history.usable(), history.failed()
     outcomes = standardise(usable.values, usable.violations)
+    model: Surrogate
     if known is None:
-        return _posteriors(space, usable, pending, outcomes, config, device), outcomes
-    model = _partly_known(space, usable, pending, outcomes, known, config, device, seed)
-    return model, model.outcomes
+        model = _posteriors(space, usable, pending, outcomes, config, device)
+    else:
+        model = _partly_known(space, usable, pending, outcomes, known, config, device, seed)
+        outcomes = model.outcomes
+    if len(failed.numbers) and config.learn_failures:
+        groups = model.tensor(space.groups)
+        failure = fit_failures(usable.points[usable.whole], failed.points, groups)
+        model = Fallible(outcomes=model, failure=failure)
+    return model, outcomes
 
 
 def _posteriors(

@@ -20,7 +20,7 @@ import torch
 
 from tinypareto.front import hypervolume
 from tinypareto.search.hypervolume_reward import HypervolumeImprovement, Region
-from tinypareto.search.surrogate import Surrogate, prediction_at
+from tinypareto.search.surrogate import Surrogate, look_up
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
@@ -65,11 +65,11 @@ def trace_of(function: TraceFunction, space: Space, points: Matrix) -> Trace:
 
 def with_trace(reward: HypervolumeImprovement, model: Surrogate, points: Matrix, trace: Trace) -> Matrix:
     """Return the reward of points, q x d, whose trace is observed too: q, none less than without it."""
-    ends = prediction_at(model, model.tensor(points), model.tensor(np.ones(len(points))))
+    ends = look_up(model, model.tensor(points))
     alone = reward.of_prediction(*ends).cpu().numpy()
     if len(trace.rows) == 0:
         return np.asarray(alone)
-    on_way = prediction_at(model, model.tensor(trace.points), model.tensor(trace.fidelities))
+    on_way = look_up(model, model.tensor(trace.points), model.tensor(trace.fidelities))
     likely = reward.feasibility.of_prediction(*on_way).exp().cpu().numpy() > LIKELY
     feasible = reward.feasibility.of_prediction(*ends).cpu().numpy()
     m = len(reward.regions[0].corner)
