@@ -3,6 +3,7 @@
     python benchmarks/bench_suggestion.py            completes benchmarks/results/suggestion.csv
     python benchmarks/bench_suggestion.py --table    what docs/benchmarks.md shows
     python benchmarks/bench_suggestion.py --memory   growth over 500 suggestions
+    python benchmarks/bench_suggestion.py --cuda     completes benchmarks/results/suggestion_cuda.csv: CPU beside GPU
 
 One thread. Every sampler is asked about the same made-up history: n Latin hypercube points of a smooth function with m
 objectives and d parameters. What it suggests is checked to be new and inside the space before its time counts.
@@ -17,12 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 from provenance import provenance
 from rows import read_rows
 from scipy.stats import qmc
 
+from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.samplers import make_sampler
 from tinypareto.threads import use_one_thread
 
@@ -34,16 +37,26 @@ CASES = [
     (100, 3, 8), (75, 4, 8), (25, 3, 8), (50, 3, 8), (200, 3, 8), (400, 3, 8), (1000, 3, 8),
     (100, 1, 8), (100, 2, 8), (100, 4, 8), (100, 5, 8), (100, 6, 8), (1000, 4, 12),
 ]  # fmt: skip
+CUDA_RESULTS = ROOT / "results" / "suggestion_cuda.csv"
+CUDA_FIELDS = ("device", "n", "m", "d", "seconds", "largest_difference", "commit", "machine", "versions")
+CUDA_CASES = [(100, 3, 8), (100, 4, 8), (400, 3, 8), (1000, 3, 8), (1000, 4, 12), (2000, 3, 8)]
 PEERS = ("ars", "gp", "qnehvi")
 REPEATS = 3
 MOST_OBSERVATIONS = 200  # of a peer, at three objectives or more; beyond, it takes minutes
 PEERS_OBJECTIVES = {"gp": range(1, 5), "qnehvi": range(2, 5)}  # beyond, a suggestion takes many minutes
 
 
-def made_up_study(sampler: str, n: int, m: int, d: int) -> tuple[optuna.Study, dict[str, FloatDistribution]]:
-    """Return a study with n finished trials of m smooth trade-offs of d parameters."""
+def made_up_study(
+    sampler: str, n: int, m: int, d: int, device: str = "cpu"
+) -> tuple[optuna.Study, dict[str, FloatDistribution]]:
+    """Return a study with n finished trials of m smooth trade-offs of d parameters; only ars takes another device."""
     space = {f"x{i:02d}": FloatDistribution(0.0, 1.0) for i in range(d)}
-    study = optuna.create_study(directions=["minimize"] * m, sampler=make_sampler(sampler, 0, space))
+    chosen = (
+        make_sampler(sampler, 0, space)
+        if device == "cpu"
+        else ARSSampler(0, search_space=space, device=device)
+    )
+    study = optuna.create_study(directions=["minimize"] * m, sampler=chosen)
     points = qmc.LatinHypercube(d, rng=np.random.default_rng(n)).random(n)
     centres = np.random.default_rng(1).random((m, d))
     for point in points:
@@ -53,10 +66,10 @@ def made_up_study(sampler: str, n: int, m: int, d: int) -> tuple[optuna.Study, d
     return study, space
 
 
-def seconds_of(sampler: str, n: int, m: int, d: int) -> float:
-    """Return the median seconds of a suggestion, after one that warms up."""
-    study, space = made_up_study(sampler, n, m, d)
-    taken = []
+def asked(sampler: str, n: int, m: int, d: int, device: str = "cpu") -> tuple[float, np.ndarray]:
+    """Return the median seconds of a suggestion, after one that warms up, and what was suggested."""
+    study, space = made_up_study(sampler, n, m, d, device)
+    taken, points = [], []
     known = {tuple(trial.params.values()) for trial in study.trials}
     for _ in range(1 + REPEATS):
         begun = time.perf_counter()
@@ -64,8 +77,9 @@ def seconds_of(sampler: str, n: int, m: int, d: int) -> float:
         taken.append(time.perf_counter() - begun)
         point = tuple(trial.params.values())
         assert point not in known and all(0.0 <= value <= 1.0 for value in point)  # noqa: PT018
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)  # the next one sees the same history
-    return float(np.median(taken[1:]))
+        points.append(point)
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)  # the next one sees the same history
+    return float(np.median(taken[1:])), np.array(points)
 
 
 def complete() -> None:
@@ -75,7 +89,7 @@ def complete() -> None:
         for sampler in PEERS:
             if (sampler, n, m, d) in done or (sampler != "ars" and _takes_too_long(sampler, n, m)):
                 continue
-            seconds = seconds_of(sampler, n, m, d)
+            seconds, _ = asked(sampler, n, m, d)
             with RESULTS.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 if file.tell() == 0:
@@ -107,11 +121,31 @@ def print_table() -> None:
         print(f"| {' | '.join([*map(str, case), *cells])} |")
 
 
+def complete_cuda() -> None:
+    """Ask on the CPU and on the GPU, one thread each, in one run on one machine."""
+    done = {(int(row["n"]), int(row["m"]), int(row["d"])) for row in read_rows(CUDA_RESULTS)}
+    for case in (case for case in CUDA_CASES if case not in done):
+        answers = {device: asked("ars", *case, device) for device in ("cpu", "cuda")}
+        difference = float(np.abs(answers["cuda"][1] - answers["cpu"][1]).max())
+        with CUDA_RESULTS.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if file.tell() == 0:
+                writer.writerow(CUDA_FIELDS)
+            for device, (seconds, _) in answers.items():
+                name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+                origin = provenance("torch", "optuna").values()
+                writer.writerow([name, *case, f"{seconds:.3f}", f"{difference:.1e}", *origin])
+        ratio = answers["cpu"][0] / answers["cuda"][0]
+        print(
+            f"n, m, d {case}: cpu / cuda {ratio:.2f}, points differ by at most {difference:.1e}", flush=True
+        )
+
+
 def print_memory(suggestions: int = 500) -> None:
     """Print by how many MB the process's peak grows over many suggestions, after fifty that warm up."""
     study, space = made_up_study("ars", 40, 2, 4)
     for count in range(1, suggestions + 1):
-        study.tell(study.ask(space), state=optuna.trial.TrialState.FAIL)
+        study.tell(study.ask(space), state=optuna.trial.TrialState.PRUNED)
         if count == 50:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if count % 50 == 0:
@@ -125,6 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--cuda", action="store_true")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")  # the peers' own
@@ -133,6 +168,8 @@ def main() -> None:
         print_table()
     elif arguments.memory:
         print_memory()
+    elif arguments.cuda:
+        complete_cuda()
     else:
         complete()
 

@@ -112,6 +112,14 @@ def search(
             "[default: with the sampler ars, where the experiment allows it]",
         ),
     ] = None,
+    early_stop: Annotated[
+        bool | None,
+        typer.Option(
+            "--early-stop/--no-early-stop",
+            help="End a training when nothing that it has still to pass through could join the front. "
+            "[default: with known sizes, where the experiment allows it]",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search the hyperparameters: train, prune, quantise, compile and measure, trial by trial.
@@ -133,6 +141,7 @@ def search(
         data_path=data,
         known_sizes=known_sizes,
         harvest=harvest,
+        early_stop=early_stop,
     )
     with ProgressDisplay() as display:
         summary = run_search(experiment, out, settings, on_progress=display)
@@ -140,7 +149,8 @@ def search(
         print(json.dumps(asdict(summary)))
         return
     print(
-        f"{summary.finished} of {summary.trials} trials, {summary.failed} failed, {summary.feasible} feasible; "
+        f"{summary.finished} of {summary.trials} trials, {summary.failed} failed, {summary.stopped} stopped early, "
+        f"{summary.feasible} feasible; "
         f"hypervolume {summary.hypervolume:.4f}; {summary.seconds:.0f} s.\n"
         f"Next: `tinypareto front {out}` and `tinypareto report {out}`."
     )

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from tinypareto.errors import ConfigError, ExperimentError, TinyParetoError
-from tinypareto.experiment import MEASURED, Experiment, Parameters, parameters_at
+from tinypareto.experiment import MEASURED, Experiment, Parameters, parameters_at, train_and_prune
 from tinypareto.mcu.firmware import (
     Program,
     build_firmware,
@@ -28,7 +29,8 @@ from tinypareto.mcu.firmware import (
 from tinypareto.mcu.samples import dequantize_output, quantize_input
 from tinypareto.network.data import Data, Split
 from tinypareto.network.metrics import never_predicted
-from tinypareto.network.train import NetworkOnPath, TrainedNetwork, build_network, predict
+from tinypareto.network.train import EpochRecord, NetworkOnPath, TrainedNetwork, build_network, predict
+from tinypareto.stop_rule import StopRule
 
 SIMULATED_SAMPLES = 16  # of every trial: host build and simulated core must give the same bytes
 VERSIONS_OF = ("tinypareto", "torch", "torch-pruning", "onnx", "onnxruntime", "optuna", "ziglang", "unicorn")
@@ -44,14 +46,20 @@ class Evaluation:
 
     parameters: Parameters
     seed: int
-    objectives: Mapping[str, float]
-    measured: Mapping[str, Any]  # everything that was measured, objectives or not
-    breakdown: Mapping[str, int]  # bytes of ROM and RAM by what they hold
-    warnings: tuple[str, ...]
-    seconds: Mapping[str, float]  # by stage
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # everything that was measured, objectives or not
+    breakdown: Mapping[str, int] = field(default_factory=dict)  # bytes of ROM and RAM by what they hold
+    warnings: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
     test_error: float | None = None
+    curve: tuple[
+        float, ...
+    ] = ()  # error of the float network on the validation split after each epoch, if watched
     versions: Mapping[str, str] = field(default_factory=dict)
     step: int | None = None
+    stopped: bool = False  # before the last epoch; then there are no objectives
     harvested: tuple["Evaluation", ...] = ()
 
 
@@ -62,6 +70,7 @@ def evaluate(
     seed: int,
     folder: Path,
     harvest: Collection[int] = (),
+    stop: StopRule | None = None,
 ) -> Evaluation:
     """Train, prune, quantise, compile and measure one network; its artefacts are left in ``folder``.
 
@@ -77,6 +86,7 @@ def evaluate(
         folder: An existing folder.
         harvest: Steps of the training's path whose networks shall be measured too, unless a later network is better
             in everything; each in a folder of its own, ``folder/step3``.
+        stop: When the training ends before its last epoch; it must be that of `train_and_prune`.
 
     Raises:
         TinyParetoError: Of the stage that failed.
@@ -85,17 +95,53 @@ def evaluate(
     _write_json(folder / "parameters.json", {"seed": seed, "parameters": dict(parameters)})
     print(f"{experiment.name}, seed {seed}: {dict(parameters)}")
     with clock.stage("train"):
-        model = build_network(experiment.build_model, parameters, data, seed)
-        network = experiment.train(model, data, parameters, seed)
-    evaluation = _measured(experiment, data, network, parameters, seed, folder, clock)
+        network, curve = _trained(experiment, data, parameters, seed, stop)
+    stopped = stop is not None and stop.ends(curve)
+    if stopped:
+        print(f"stopped after {len(curve)} epochs: nothing to come could join the front")
+        evaluation = Evaluation(
+            parameters=dict(parameters),
+            seed=seed,
+            warnings=network.warnings,
+            versions=versions(),
+            stopped=True,
+        )
+    else:
+        evaluation = _measured(experiment, data, network, parameters, seed, folder, clock)
     harvested: tuple[Evaluation, ...] = ()
     if harvest:
         with clock.stage("harvest"):
-            harvested = tuple(_harvested(experiment, data, network, parameters, seed, folder, harvest))
-    evaluation = replace(evaluation, harvested=harvested, seconds=clock.seconds)
+            deployable: list[NetworkOnPath | TrainedNetwork] = [
+                *network.path,
+                *(() if stopped else (network,)),
+            ]
+            passed = _unbeaten(experiment, data, deployable)
+            harvested = tuple(
+                _harvested(experiment, data, network, passed, parameters, seed, folder, harvest)
+            )
+    evaluation = replace(evaluation, curve=curve, harvested=harvested, seconds=clock.seconds)
     print(f"objectives: {evaluation.objectives}")
     _write_metrics(folder, evaluation)
     return evaluation
+
+
+def _trained(
+    experiment: Experiment, data: Data, parameters: Parameters, seed: int, stop: StopRule | None
+) -> tuple[TrainedNetwork, tuple[float, ...]]:
+    """Return the network and, if there is a rule when to stop, the errors that it was applied to."""
+    model = build_network(experiment.build_model, parameters, data, seed)
+    if stop is None:
+        return experiment.train(model, data, parameters, seed), ()
+    curve: list[float] = []
+
+    def on_epoch(record: EpochRecord, model: nn.Module) -> bool:
+        outputs = predict(model, data.validation.inputs)
+        curve.append(float(experiment.metric(outputs, data.validation.targets)))
+        print(f"epoch {record.epoch + 1}: loss {record.loss:.4g}, error {curve[-1]:.4g}")
+        return stop.ends(curve)
+
+    network = train_and_prune(model, data, parameters, seed, on_epoch)
+    return network, tuple(curve)
 
 
 def _measured(
@@ -156,13 +202,14 @@ def _harvested(
     experiment: Experiment,
     data: Data,
     network: TrainedNetwork,
+    unbeaten: Iterable[NetworkOnPath],
     parameters: Parameters,
     seed: int,
     folder: Path,
     harvest: Collection[int],
 ) -> Iterator[Evaluation]:
-    """Yield what networks on a training's path give that are asked for and not beaten in everything by a later one."""
-    for passed in _unbeaten(experiment, data, network):
+    """Yield what those networks on a training's path give that are asked for."""
+    for passed in unbeaten:
         if passed.at.step not in harvest:
             continue
         own, at = step_folder(folder, passed.at.step), parameters_at(parameters, passed.at)
@@ -189,18 +236,21 @@ def _harvested(
         yield evaluation
 
 
-def _unbeaten(experiment: Experiment, data: Data, network: TrainedNetwork) -> Iterator[NetworkOnPath]:
-    """Yield the networks on the path that are better than all later ones in error, operations or parameters."""
+def _unbeaten(
+    experiment: Experiment, data: Data, networks: Sequence[NetworkOnPath | TrainedNetwork]
+) -> Iterator[NetworkOnPath]:
+    """Yield the networks on a path that are better than all later ones in error, operations or parameters."""
 
-    def costs(passed: NetworkOnPath | TrainedNetwork) -> tuple[float, int, int]:
-        outputs = predict(passed.model, data.validation.inputs)
-        return float(experiment.metric(outputs, data.validation.targets)), passed.macs, passed.parameters
+    def costs(network: NetworkOnPath | TrainedNetwork) -> tuple[float, int, int]:
+        outputs = predict(network.model, data.validation.inputs)
+        return float(experiment.metric(outputs, data.validation.targets)), network.macs, network.parameters
 
-    values = [*map(costs, network.path), costs(network)]
-    for place, passed in enumerate(network.path):
+    values = [costs(network) for network in networks]
+    for place, network in enumerate(networks):
         later = values[place + 1 :]
-        if not any(all(a <= b for a, b in zip(other, values[place], strict=True)) for other in later):
-            yield passed
+        beaten = any(all(a <= b for a, b in zip(other, values[place], strict=True)) for other in later)
+        if isinstance(network, NetworkOnPath) and not beaten:
+            yield network
 
 
 def step_folder(folder: Path, step: int) -> Path:
@@ -223,7 +273,11 @@ def _read_metrics(folder: Path) -> tuple[Evaluation, list[int]]:
     """Return what ``metrics.json`` holds of a network, and the steps that were harvested on the way to it."""
     values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     steps = values.pop("harvested", [])
-    return Evaluation(**{**values, "warnings": tuple(values["warnings"])}), steps
+    return Evaluation(**{
+        **values,
+        "warnings": tuple(values["warnings"]),
+        "curve": tuple(values.get("curve", ())),
+    }), steps
 
 
 def _write_metrics(folder: Path, evaluation: Evaluation) -> None:

@@ -22,7 +22,7 @@ from tinypareto.network import metrics
 from tinypareto.network.data import Data, calibration_samples
 from tinypareto.network.prune import PathStep, PruningConfig, is_sparsity
 from tinypareto.network.quantize import QuantizationConfig, QuantizedNetwork, quantize_network
-from tinypareto.network.train import TrainedNetwork, TrainingConfig, train_network
+from tinypareto.network.train import OnEpoch, TrainedNetwork, TrainingConfig, train_network
 
 Parameters: TypeAlias = Mapping[str, Any]
 Metric: TypeAlias = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
@@ -30,10 +30,13 @@ Metric: TypeAlias = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
 MEASURED = ("error", "rom_bytes", "ram_bytes", "flops", "instructions", "cycles")  # what every trial yields
 
 
-def train_and_prune(model: nn.Module, data: Data, parameters: Parameters, seed: int) -> TrainedNetwork:
+def train_and_prune(
+    model: nn.Module, data: Data, parameters: Parameters, seed: int, on_epoch: OnEpoch | None = None
+) -> TrainedNetwork:
     """Train and prune as the recognised names in ``parameters`` say: the default ``Experiment.train``."""
     training = TrainingConfig.from_parameters(parameters)
-    return train_network(model, data, training, PruningConfig.from_parameters(parameters), seed=seed)
+    pruning = PruningConfig.from_parameters(parameters)
+    return train_network(model, data, training, pruning, seed=seed, on_epoch=on_epoch)
 
 
 def training_path(parameters: Parameters) -> tuple[PathStep, ...]:

@@ -12,6 +12,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
+from tinypareto.early_stopping import EarlyStopping
 from tinypareto.errors import ConfigError, ExperimentError, UnknownFootprintError
 from tinypareto.evaluation import Evaluation, add_test_error, read_evaluation
 from tinypareto.experiment import (
@@ -32,7 +33,7 @@ from tinypareto.scales import objective_scales
 from tinypareto.study_home import StudyDescription, StudyHome, database_errors
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
-from tinypareto.trials import FAILURE, History, read_history, trial_folder
+from tinypareto.trials import FAILURE, STOPPED_AT, History, read_history, trial_folder
 
 KNOWING = "ars"  # the sampler that can be told which outcomes are known
 POLL_SECONDS = 0.5  # how often progress is shown and Ctrl-C noticed while trials run
@@ -54,6 +55,8 @@ class SearchSettings:
             breaks a limit of theirs. None: if the sampler is ``ars`` and the experiment allows it.
         harvest: Whether networks that a training passes through between its pruning steps are measured too. None: if
             the sampler is ``ars`` and the experiment allows it.
+        early_stop: Whether a training ends when nothing that it has still to pass through could join the front. None:
+            if sizes are known and the experiment allows it.
 
     Raises:
         ConfigError: If a number is out of range, or a sampler other than ``ars`` shall know sizes.
@@ -68,6 +71,7 @@ class SearchSettings:
     data_path: Path | None = None
     known_sizes: bool | None = None
     harvest: bool | None = None
+    early_stop: bool | None = None
 
     def __post_init__(self) -> None:
         if self.known_sizes and self.sampler not in {None, KNOWING}:
@@ -101,6 +105,7 @@ class SearchSummary:
     trials: int
     finished: int
     failed: int
+    stopped: int
     feasible: int
     hypervolume: float
     seconds: float
@@ -145,7 +150,8 @@ def run_search(
         return SearchSummary(
             trials=settings.trials,
             finished=len(history.trials),
-            failed=len(history.trials) - len(history.complete),
+            failed=sum(trial.failure is not None for trial in history.trials),
+            stopped=sum(trial.stopped for trial in history.trials),
             feasible=len(history.feasible),
             hypervolume=history.hypervolume(),
             seconds=time.monotonic() - begun,
@@ -170,6 +176,7 @@ class _Plan:
     description: StudyDescription
     sampler: BaseSampler
     harvest: Harvest | None
+    early_stopping: EarlyStopping | None
 
 
 def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings) -> _Plan:
@@ -177,7 +184,7 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     description = home.description(experiment.name)
     if description is not None:
-        asked = ("sampler", "seed", "known_sizes", "harvest")
+        asked = ("sampler", "seed", "known_sizes", "harvest", "early_stop")
         description.refuse_other(experiment, {name: getattr(settings, name) for name in asked})
         sizes = known_sizes(experiment, data, description.scales) if description.known_sizes else None
         return _with_sampler(experiment, description, sizes)
@@ -197,6 +204,7 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
         data_path=str(settings.data_path.resolve()) if settings.data_path else None,
         known_sizes=sizes is not None,
         harvest=harvest,
+        early_stop=_stops_early(experiment, sizes, settings.early_stop),
     )
     return _with_sampler(experiment, description, sizes)
 
@@ -216,7 +224,30 @@ def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: 
         )
     else:
         sampler = make_sampler(description.sampler, description.seed, experiment.space)
-    return _Plan(description=description, sampler=sampler, harvest=harvest)
+    stopping = EarlyStopping(experiment=experiment, sizes=sizes) if sizes and description.early_stop else None
+    return _Plan(description=description, sampler=sampler, harvest=harvest, early_stopping=stopping)
+
+
+def _stops_early(experiment: Experiment, sizes: KnownSizes | None, wanted: bool | None) -> bool:
+    """Return whether trainings may be stopped: unless it is not wanted or, unless asked for, not possible.
+
+    Raises:
+        ExperimentError: If it is asked for and not possible.
+    """
+    if wanted is False:
+        return False
+    try:
+        if sizes is None:
+            raise ExperimentError(
+                "trainings are stopped early by what is known of sizes; search with known sizes, or without early "
+                "stopping."
+            )
+        EarlyStopping(experiment=experiment, sizes=sizes)
+    except ExperimentError:
+        if wanted:
+            raise
+        return False
+    return True
 
 
 def _known_sizes(
@@ -286,7 +317,7 @@ class _Search:
             return False
         with database_errors(self.home.url):
             parameters = {name: trial._suggest(name, kind) for name, kind in self.experiment.space.items()}
-        harvest = self.plan.harvest
+        harvest, stopping = self.plan.harvest, self.plan.early_stopping
         task = TrialTask(
             number=trial.number,
             parameters=parameters,
@@ -295,6 +326,7 @@ class _Search:
             data_path=self.settings.data_path,
             folder=trial_folder(self.home.trials_folder, trial.number),
             harvest=tuple(at.step for at in harvest.steps(parameters)) if harvest else (),
+            stop=stopping.rule(parameters, self.history()) if stopping else None,
         )
         # A search that was killed between a trial's end and its entry left the whole folder.
         known = read_evaluation(task.folder, parameters, task.seed)
@@ -310,12 +342,26 @@ class _Search:
                 trial.set_user_attr(FAILURE, outcome[:1000])
                 self.study.tell(trial, state=TrialState.FAIL)
                 return
+            seen = [self._observation(trial, one) for one in outcome.harvested]
+            if outcome.stopped:
+                self._tell_stopped(trial, outcome, seen)
+                return
             for name, excess in self._excesses(outcome).items():
                 if name not in trial.constraints:  # set before a kill: the same value
                     trial.set_constraint(name, excess)
-            if outcome.harvested:
-                add_observations(trial, [self._observation(trial, one) for one in outcome.harvested])
+            if seen:
+                add_observations(trial, seen)
             self.study.tell(trial, self._values(outcome))
+
+    def _tell_stopped(self, trial: Trial, outcome: Evaluation, harvested: list[Observation]) -> None:
+        """A training that was stopped teaches what it showed at its end, beside the networks on its way."""
+        assert self.plan.early_stopping is not None
+        last = self.plan.early_stopping.observation(outcome)
+        if all(seen.fidelity != last.fidelity for seen in harvested):
+            harvested = [*harvested, last]
+            trial.set_user_attr(STOPPED_AT, last.fidelity)
+        add_observations(trial, harvested)
+        self.study.tell(trial, state=TrialState.PRUNED)
 
     def _values(self, outcome: Evaluation) -> list[float]:
         return [outcome.objectives[name] for name in self.experiment.objectives]

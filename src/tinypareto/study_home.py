@@ -59,6 +59,7 @@ class StudyDescription:
     data_path: str | None
     known_sizes: bool = False  # whether the sampler was told what is known before training
     harvest: bool = False  # whether networks on the way of a training are measured too
+    early_stop: bool = False  # whether trainings end that cannot join the front any more
 
     @classmethod
     def of(cls, experiment: Experiment, **settings: Any) -> "StudyDescription":

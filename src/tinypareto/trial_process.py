@@ -19,6 +19,7 @@ from pathlib import Path
 from tinypareto.errors import TinyParetoError
 from tinypareto.evaluation import Evaluation, evaluate
 from tinypareto.experiment import Experiment, Parameters, load_experiment
+from tinypareto.stop_rule import StopRule
 from tinypareto.threads import use_one_thread
 
 
@@ -36,6 +37,7 @@ class TrialTask:
     data_path: Path | None
     folder: Path  # the finished trial's home
     harvest: tuple[int, ...] = ()  # steps of the training's path to be measured too
+    stop: StopRule | None = None  # when the training ends before its last epoch
 
 
 class TrialProcess:
@@ -120,7 +122,7 @@ def _evaluate(task: TrialTask, work: Path) -> Evaluation | str:
         if isinstance(experiment, str):
             experiment = load_experiment(experiment)
         data = experiment.read_data(task.data_path)
-        return evaluate(experiment, data, task.parameters, task.seed, work, task.harvest)
+        return evaluate(experiment, data, task.parameters, task.seed, work, task.harvest, task.stop)
     except (Exception, SystemExit) as error:
         with contextlib.suppress(OSError):  # the disk may be what is wrong
             if not isinstance(error, TinyParetoError):

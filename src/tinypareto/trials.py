@@ -17,7 +17,9 @@ from tinypareto.hosts.observations import observations
 from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.study_home import StudyDescription
 
-FAILURE = "tinypareto:failure"  # a trial's user attribute: why it failed
+# A trial's user attributes: why it failed, and the share of its epochs after which it was stopped.
+FAILURE = "tinypareto:failure"
+STOPPED_AT = "tinypareto:stopped_at"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class FoundNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedTrial:
-    """A trial that ended: ``objectives`` is None, and ``failure`` a line, if it failed."""
+    """A trial that ended: ``objectives`` is None if it failed, and ``failure`` a line, or if it was stopped early."""
 
     number: int
     parameters: Mapping[str, Any]
@@ -52,6 +54,7 @@ class FinishedTrial:
     folder: Path
     seconds: float
     reasons: Mapping[str, Any] | None  # why the sampler chose it: `read_suggestion`
+    stopped: bool = False  # early
     harvested: tuple[FoundNetwork, ...] = ()  # what its training passed through
 
     @property
@@ -101,7 +104,8 @@ class History:
         if name in found:
             return found[name]
         failures = {str(trial.number): trial.failure for trial in self.trials}
-        why = failures.get(name.partition(".")[0]) or "there is no such finished trial or step"
+        stopped = {str(trial.number): "it was stopped early" for trial in self.trials if trial.stopped}
+        why = {**failures, **stopped}.get(name.partition(".")[0]) or "there is no such finished trial or step"
         raise StudyError(f"trial {name} has no firmware ({why}); `tinypareto front` lists those that do.")
 
     def front(self) -> tuple[FoundNetwork, ...]:
@@ -150,10 +154,13 @@ def _finished(trial: FrozenTrial, description: StudyDescription, trials_folder: 
         number=trial.number,
         parameters={name: trial.params[name] for name in description.space if name in trial.params},
         objectives=dict(zip(description.objectives, trial.values, strict=True)) if done else None,
-        failure=None if done else str(trial.user_attrs.get(FAILURE, "unknown")),
+        failure=None
+        if done or trial.state == TrialState.PRUNED
+        else str(trial.user_attrs.get(FAILURE, "unknown")),
         feasible=done and all(value <= 0 for value in trial.constraints.values()),
         folder=folder,
         seconds=duration.total_seconds() if duration else 0.0,
+        stopped=trial.state == TrialState.PRUNED,
         reasons=read_suggestion(trial),
         harvested=tuple(
             FoundNetwork(
@@ -165,6 +172,7 @@ def _finished(trial: FrozenTrial, description: StudyDescription, trials_folder: 
                 folder=step_folder(folder, seen.step),
             )
             for seen in observations(trial)
+            if seen.fidelity != trial.user_attrs.get(STOPPED_AT)
         ),
     )
 

@@ -299,7 +299,9 @@ def _history(
             ],
             dtype=np.float64,
         ).reshape(len(usable) + len(on_way), len(constraints)),
-        fidelities=np.array([1.0] * len(usable) + [seen.fidelity for _, seen in on_way]),
+        fidelities=np.array(
+            [float(t.state != TrialState.PRUNED) for t, _ in usable] + [seen.fidelity for _, seen in on_way]
+        ),
     )
 
 

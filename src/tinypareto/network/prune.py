@@ -128,6 +128,16 @@ class PruningConfig:
             if epoch > 0
         )
 
+    def reached(self, done: int, epochs: int) -> PathStep:
+        """Return where a training of some epochs is when so many of them are done.
+
+        Example:
+            >>> PruningConfig(sparsity={"": 0.5}, steps=2).reached(4, 8)
+            PathStep(step=1, share=0.875, epochs=4)
+        """
+        shares = (0.0, *(share for epoch, share in self.steps_by_epoch(epochs).items() if epoch < done))
+        return PathStep(step=len(shares) - 1, share=shares[-1], epochs=done)
+
 
 def is_sparsity(parameter: str) -> bool:
     """Tell whether a hyperparameter of this name says how much is pruned."""

@@ -79,7 +79,7 @@ class EpochRecord:
     removed_filters: int  # by the pruning step before this epoch
 
 
-OnEpoch = Callable[[EpochRecord, nn.Module], None]
+OnEpoch = Callable[[EpochRecord, nn.Module], bool | None]  # True ends the training there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,7 +163,8 @@ def train_network(
         loss: (outputs, targets) -> scalar, minimised; default: cross entropy, or the mean squared error if
             the targets are real values.
         augment: (b inputs, generator) -> b inputs, called on every batch.
-        on_epoch: Called after every epoch with its record and the network, which it must not change.
+        on_epoch: Called after every epoch with its record and the network, which it must not change; the training ends
+            there if it returns True.
 
     Raises:
         TrainingError: If the loss or a weight becomes NaN or infinite, or the network cannot be pruned.
@@ -178,8 +179,8 @@ def train_network(
             history.append(loop.run_epoch(epoch, average=epoch + 1 in to_come))
             if epoch + 1 in to_come:
                 path.append(_on_path(to_come[epoch + 1], history[-1], loop.averaged()))
-            if on_epoch is not None:
-                on_epoch(history[-1], loop.model)
+            if on_epoch is not None and on_epoch(history[-1], loop.model):
+                break
         loop.model.zero_grad(set_to_none=True)
         _check_finite(loop.model, training)  # the last update is followed by no loss that would tell
         return TrainedNetwork(

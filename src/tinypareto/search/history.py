@@ -17,14 +17,15 @@ class History:
 
     An evaluation with a value or violation that is not finite has failed: what is learnt from it is that the point is
     not to be suggested again, and that others near it may fail as well. What was evaluated on the way of a trial that
-    goes through several stages (its trace) has the trial's number and a fidelity below 1.
+    goes through several stages (its trace) has the trial's number and a fidelity below 1; a trial that was stopped on
+    its way has fidelity 0 and no values, beside its trace.
 
     Attributes:
         numbers: Trial numbers, n; different among evaluations of the same fidelity.
         points: Where was evaluated, n x d, in the unit cube.
         values: Objective values, n x m, minimised; NaN where the evaluation failed.
         violations: Constraint violations, n x c, kept at <= 0; c may be 0.
-        fidelities: Shares of the whole evaluation that were made, n, in (0, 1]; by default 1 for all.
+        fidelities: Shares of the whole evaluation that were made, n, in [0, 1]; by default 1 for all.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -43,9 +44,9 @@ class History:
             )
         if np.shape(self.fidelities) == (0,):
             object.__setattr__(self, "fidelities", np.ones(n))
-        if np.shape(self.fidelities) != (n,) or not ((self.fidelities > 0) & (self.fidelities <= 1)).all():
+        if np.shape(self.fidelities) != (n,) or not ((self.fidelities >= 0) & (self.fidelities <= 1)).all():
             raise ShapeError(
-                f"A history needs {n} fidelities in (0, 1], got {self.fidelities}; leave them out where every "
+                f"A history needs {n} fidelities in [0, 1], got {self.fidelities}; leave them out where every "
                 "evaluation is whole."
             )
         if len(set(zip(self.numbers.tolist(), self.fidelities.tolist(), strict=True))) != n:
@@ -73,7 +74,11 @@ class History:
 
     def failed(self) -> "History":
         """Return the evaluations that failed, sorted by trial number."""
-        return self._sorted(~self._succeeded())
+        return self._sorted(~self._succeeded() & self.whole)
+
+    def suggested(self) -> Matrix:
+        """Return the points that were evaluated because someone suggested them, not on the way of a trial."""
+        return np.asarray(self.points[self.whole | (self.fidelities == 0)])
 
     @property
     def whole(self) -> npt.NDArray[np.bool_]:

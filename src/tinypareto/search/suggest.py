@@ -101,7 +101,7 @@ def suggest(
             f"Hypervolumes of {history.values.shape[1]} objectives take too long, {MOST_OBJECTIVES} are the most; "
             'use preset="poster", or make constraints of some objectives.'
         )
-    seen = np.concatenate([history.points[history.whole], pending])
+    seen = np.concatenate([history.suggested(), pending])
     size = config.startup_trials(space, knows_objectives=known is not None and known.has_objectives)
     if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
         return _from_design(space, known, seen, size, seed, trial_number)

@@ -1,0 +1,82 @@
+"""A training is stopped when no network that it has still to pass through can join the front any more.
+
+    e_t       error of the float network on the validation split after the epoch in which share t of the training ends
+    f_t       min_(s > t) e_s / e_t, the factor by which a training still lowered its error
+    reach(t)  e_t times a low quantile of f_t over the study's trainings: what can be hoped for
+    beat(t)   the largest error with which a network still to come, whose sizes are known, would join the front
+
+The training ends where reach(t) >= beat(t).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+OPTIMISM = 0.1  # quantile of the factors: one training in ten did better than is hoped for
+FEWEST_CURVES = 10  # below, too little is known of how trainings go
+ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRule:
+    """When one training ends before its last epoch.
+
+    Attributes:
+        factors: For each epoch but the last, what the error after it may still be multiplied with.
+        to_beat: For each epoch but the last, the error that the best network still to come has to stay below.
+    """
+
+    factors: tuple[float, ...]
+    to_beat: tuple[float, ...]
+
+    def ends(self, curve: Sequence[float]) -> bool:
+        """Return whether a training with these errors, one for each epoch so far, has nothing to gain any more."""
+        last = len(curve) - 1
+        if last >= len(self.factors):
+            return False
+        # One epoch is noise: the better one of two counts.
+        return min(curve[-2:]) * self.factors[last] >= self.to_beat[last]
+
+
+def factors(curves: Iterable[Sequence[float]], epochs: int) -> tuple[float, ...] | None:
+    """Return for each epoch but the last by what factor the error may be hoped to fall still.
+
+    Args:
+        curves: Errors of earlier trainings, epoch by epoch and at last that of the firmware.
+        epochs: Of the training in question.
+
+    Returns:
+        None if there are fewer than ten curves.
+    """
+    found = [_factors_of(np.asarray(curve), epochs) for curve in curves if len(curve) >= 3]
+    if len(found) < FEWEST_CURVES:
+        return None
+    return tuple(np.quantile(found, OPTIMISM, axis=0).tolist())
+
+
+def _factors_of(curve: Matrix, epochs: int) -> Matrix:
+    """Return a curve's factors at the shares of another number of epochs."""
+    own = len(curve) - 1
+    now = np.minimum(curve[:-1], np.concatenate([curve[:1], curve[:-2]]))  # the better one of two epochs
+    later = np.minimum.accumulate(curve[::-1])[::-1][1:]
+    ratio = later / np.maximum(now, np.finfo(float).tiny)
+    places = np.ceil(np.arange(1, epochs) / epochs * own).astype(int) - 1
+    return np.asarray(ratio[places])
+
+
+def error_to_beat(sizes: Mapping[str, float], front: Iterable[Mapping[str, float]], hopeless: float) -> float:
+    """Return the largest error with which a network of known sizes would still join the front.
+
+    Args:
+        sizes: All objectives but the error.
+        front: Objectives of the networks on the front.
+        hopeless: Error from which a network adds no hypervolume in any case.
+    """
+    at_most_as_large = (
+        network[ERROR] for network in front if all(network[name] <= value for name, value in sizes.items())
+    )
+    return min(at_most_as_large, default=hopeless)

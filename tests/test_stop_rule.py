@@ -1,0 +1,78 @@
+"""When a training ends that has nothing to gain any more: values alone, no training."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinypareto.front import normalised_hypervolume
+from tinypareto.stop_rule import FEWEST_CURVES, StopRule, error_to_beat, factors
+
+SCALES = [1.0, 100.0, 100.0]
+
+
+def test_factors_of_equal_curves_are_what_each_still_gained():
+    # The better one of two epochs: 0.8, 0.4, 0.4, 0.2; the best one later, firmware included: 0.3, 0.2, 0.2, 0.2.
+    found = factors([(0.8, 0.4, 0.6, 0.2, 0.3)] * FEWEST_CURVES, epochs=4)
+    assert found == pytest.approx((0.25, 0.5, 0.5))
+
+
+def test_factors_of_another_number_of_epochs_are_taken_where_the_same_share_was_done():
+    curve = (0.8, 0.4, 0.2, 0.1, 0.1)  # four epochs
+    assert factors([curve] * FEWEST_CURVES, epochs=2) == pytest.approx((0.25,))
+    assert factors([curve] * FEWEST_CURVES, epochs=8) == pytest.approx((
+        0.125,
+        0.125,
+        0.25,
+        0.25,
+        0.5,
+        0.5,
+        1.0,
+    ))
+
+
+def test_one_training_in_ten_did_better_than_is_hoped_for():
+    curves = [(1.0, gain, gain) for gain in np.linspace(0.0, 1.0, 101)]
+    assert factors(curves, epochs=2) == pytest.approx((0.1,))
+
+
+def test_too_few_curves_tell_nothing():
+    curve = (0.8, 0.4, 0.4)
+    assert factors([curve] * (FEWEST_CURVES - 1), epochs=2) is None
+    assert (
+        factors([(), (0.4, 0.4)] * FEWEST_CURVES, epochs=2) is None
+    )  # not watched, and nothing to learn from
+
+
+def test_error_that_reached_zero_leaves_no_hope_and_no_warning():
+    assert factors([(0.0, 0.0, 0.0)] * FEWEST_CURVES, epochs=2) == (0.0,)
+
+
+def test_training_ends_where_hope_does_not_beat_what_is_there():
+    rule = StopRule(factors=(0.5, 0.5, 0.9), to_beat=(0.2, 0.2, 0.3))
+    assert not rule.ends([0.39])
+    assert rule.ends([0.4])
+    assert rule.ends([0.9, 0.5])
+    assert not rule.ends([0.3, 0.5])  # the better one of two epochs counts
+    assert not rule.ends([0.9, 0.9, 0.3])
+    assert not rule.ends([0.9, 0.9, 0.9, 0.9])  # it is over anyway
+    assert not StopRule(factors=(), to_beat=()).ends([1.0])
+
+
+networks = st.lists(st.tuples(*(st.integers(1, 9) for _ in SCALES)), max_size=8)
+
+
+@given(networks, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+def test_error_to_beat_is_where_a_network_begins_to_add_hypervolume(found, sizes):
+    values = np.array([[e / 10, 10.0 * a, 10.0 * b] for e, a, b in found]).reshape(-1, 3)
+    names = ("error", "rom_bytes", "flops")
+    front = [dict(zip(names, row, strict=True)) for row in values]
+    known = {"rom_bytes": 10.0 * sizes[0], "flops": 10.0 * sizes[1]}
+    error = error_to_beat(known, front, 1.0)
+
+    def gain(at):
+        new = np.vstack([values, [at, known["rom_bytes"], known["flops"]]])
+        return normalised_hypervolume(new, SCALES) - normalised_hypervolume(values, SCALES)
+
+    assert gain(error) == pytest.approx(0.0, abs=1e-12)
+    assert gain(error - 0.01) > 1e-9
