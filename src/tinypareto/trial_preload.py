@@ -7,8 +7,12 @@ again, a third of the export of a small network; here it does so once.
 
 import contextlib
 import functools
+import os
 import tempfile
 from pathlib import Path
+
+# A forked process cannot use CUDA if its parent as much as counted the devices by CUDA itself; NVML counts them too.
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 import torch
 from torch import nn

@@ -6,7 +6,13 @@ import torch
 
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.gaussian_process import Hyperparameters, condition
-from tinypareto.search.hypervolume_reward import LARGEST_FRONT, hypervolume_reward, moderate, worthwhile
+from tinypareto.search.hypervolume_reward import (
+    LARGEST_FRONT,
+    _expected_excess_of_exponential,
+    hypervolume_reward,
+    moderate,
+    worthwhile,
+)
 from tinypareto.search.rewards import Feasibility
 
 NONE = torch.empty(0, dtype=torch.float64)
@@ -25,13 +31,14 @@ def model_of(outputs, seed=0):
     return condition(points, torch.from_numpy(outputs), torch.zeros(1, dtype=torch.int64), kernel)
 
 
-def reward_for(outputs, m, limits=(), reference=None, predicted=None, narrow=False):
+def reward_for(outputs, m, limits=(), reference=None, predicted=None, narrow=False, exponents=None):
     feasibility = Feasibility(model=model_of(outputs), limits=torch.tensor(limits, dtype=torch.float64))
     none = np.empty((0, m))
     given = None if reference is None else np.array(reference)
     front = none if predicted is None else predicted
     rng = np.random.default_rng(0)
-    return hypervolume_reward(feasibility, outputs[:, :m], front, given, narrow=narrow, rng=rng)
+    powers = np.zeros(m) if exponents is None else np.array(exponents)
+    return hypervolume_reward(feasibility, outputs[:, :m], front, given, powers, narrow=narrow, rng=rng)
 
 
 def observations(n, m, seed=0):
@@ -68,6 +75,37 @@ def test_one_objective_gives_the_closed_form_of_expected_improvement():
     torch.testing.assert_close(reward(queries), (closed / (3.0 - values.min())).log(), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("exponents", [[0.5, 0.0], [1.5, 0.3]])
+def test_objective_on_a_log_scale_counts_as_itself(exponents):
+    values, reference = trade_offs(8, 2), np.full(2, 1.2)
+    reward = reward_for(values, 2, reference=reference, exponents=exponents)
+    query = torch.tensor([[0.36]], dtype=torch.float64)
+    mean, std = (part[:, 0].numpy() for part in reward.feasibility.model.predict(query))
+
+    def itself(y):
+        return np.where(np.array(exponents) > 0, np.exp(exponents * y), y)
+
+    front, corner = itself(values), itself(reference)
+    before = hypervolume(front, corner)
+    samples = itself(mean + std * np.random.default_rng(1).normal(size=(4000, 2)))
+    gains = [hypervolume(np.concatenate([front, y[None]]), corner) - before for y in samples]
+    error = np.std(gains) / np.sqrt(len(gains))
+    assert math.exp(float(reward(query)[0])) * before == pytest.approx(np.mean(gains), abs=4 * error)
+
+
+@pytest.mark.parametrize("std", [1e-6, 1e-3, 0.3, 2.0])
+@pytest.mark.parametrize("z", [-6.0, -1.0, 0.0, 3.0])
+def test_expected_excess_of_an_exponential_is_its_integral(z, std):
+    mean, edge = -0.4, math.exp(-0.4 + z * std)
+    nodes = np.linspace(min(z, 0.0) - 12.0, z, 400_001)  # of l, in deviations
+    density = np.exp(-0.5 * nodes**2) / math.sqrt(2 * math.pi)
+    integral = np.trapezoid((edge - np.exp(mean + std * nodes)) * density, nodes)
+    mean, std = (torch.tensor([value], dtype=torch.float64) for value in (mean, std))
+    found = _expected_excess_of_exponential(torch.tensor([0.0, edge], dtype=torch.float64), mean, std)
+    assert found[:2, 0].tolist() == [0.0, 0.0]  # nothing lies below an edge at 0
+    assert float(found[2, 0]) == pytest.approx(integral, rel=1e-5)
+
+
 def test_reward_stays_finite_and_falls_where_hope_is_gone():
     values = np.array([[0.0], [0.0], [0.0]])
     reward = reward_for(values, 1, reference=[1.0])
@@ -95,6 +133,7 @@ def test_constraint_multiplies_the_gain_by_its_probability():
         values[:, :2],
         np.empty((0, 2)),
         np.array([2.0, 2.0]),
+        np.zeros(2),
         narrow=False,
         rng=np.random.default_rng(0),
     )

@@ -101,7 +101,9 @@ def reward_of(usable):
     reference = outcomes.standardised_objectives(np.array([1.5, 2.2]))
     rng = np.random.default_rng(0)
     empty = np.empty((0, 2))
-    return model, hypervolume_reward(feasibility, outcomes.targets, empty, reference, narrow=False, rng=rng)
+    return model, hypervolume_reward(
+        feasibility, outcomes.targets, empty, reference, outcomes.exponents, narrow=False, rng=rng
+    )
 
 
 def test_worth_of_a_trace_is_the_hypervolume_that_it_adds():
@@ -155,8 +157,8 @@ def test_fidelities_are_checked():
     History(**settings, fidelities=np.array([1.0, 0.5]))
     with pytest.raises(ShapeError, match="must all be different"):
         History(**settings)
-    with pytest.raises(ShapeError, match=r"fidelities in \(0, 1\]"):
-        History(**settings, fidelities=np.array([1.0, 0.0]))
+    with pytest.raises(ShapeError, match=r"fidelities in \[0, 1\]"):
+        History(**settings, fidelities=np.array([1.0, -0.1]))
 
 
 def test_usable_evaluations_are_sorted_the_end_of_a_trial_first():

@@ -2,8 +2,12 @@
 
     phi, Phi        normal density and distribution
     psi(a)          E[max(0, a - y)] = s ((a - mu) / s Phi + phi)  for y ~ N(mu, s^2)
+                    or, for y = exp(l), l ~ N(mu, s^2):  a Phi(z) - exp(mu + s^2 / 2) Phi(z - s),  z = (log a - mu) / s
     EHVI(x)         sum over boxes of prod_j (psi_j(upper_j) - psi_j(lower_j)): outputs are independent
     r(x)            log sum_R EHVI_R(x) / HV_R  +  log P(every constraint is kept at x)
+
+An objective that is modelled on a log scale enters the hypervolume as itself: that half as many bytes are as much of a
+gain at 2 KB as at 200 KB is what its model believes, not what a front is judged by.
 
 Which hypervolume a front is judged by depends on the reference point R, and that decides where the search goes:
 near the observed front's nadir it never leaves the middle of the front, far away it sees nothing but the
@@ -52,12 +56,13 @@ class Region:
     lower: Tensor  # m x b: each box's lower corner as an index into (-inf, *edges)
     upper: Tensor  # m x b
     log_volume: float  # of what the front dominates below the reference point
-    front: Matrix  # f x m, the observed front below the reference point
+    front: Matrix  # f x m, the observed front below the reference point, as `linear` has it
     corner: Matrix  # m, the reference point
+    exponents: Matrix  # m, of `linear`
 
     def log_share(self, mean: Tensor, std: Tensor) -> Tensor:
         """Return log(EHVI / HV), q, for predictions m x q; hardly anything is -700 and not -inf."""
-        psi = [_expected_excess(edges, mean[j], std[j]) for j, edges in enumerate(self.edges)]
+        psi = [self._psi(j, mean[j], std[j]) for j in range(len(self.edges))]
         total = torch.zeros_like(mean[0])
         for start in range(0, self.lower.shape[1], BOXES_AT_ONCE):
             part = slice(start, start + BOXES_AT_ONCE)
@@ -66,6 +71,12 @@ class Region:
                 product = product * (psi[j][self.upper[j, part]] - psi[j][self.lower[j, part]])
             total = total + product.sum(0)
         return total.clamp_min(1e-304).log() - self.log_volume
+
+    def _psi(self, j: int, mean: Tensor, std: Tensor) -> Tensor:
+        exponent = float(self.exponents[j])
+        if exponent == 0.0:
+            return _expected_excess(self.edges[j], mean, std)
+        return _expected_excess_of_exponential(self.edges[j], exponent * mean, exponent * std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +101,7 @@ def hypervolume_reward(
     values: Matrix,
     predicted: Matrix,
     reference: Matrix | None,
+    exponents: Matrix,
     *,
     narrow: bool,
     rng: np.random.Generator,
@@ -101,9 +113,11 @@ def hypervolume_reward(
         values: Standardised objectives of the feasible observations, n x m with n >= 1.
         predicted: Front that the surrogate predicts, f x m; f may be 0.
         reference: Standardised reference point given by the user, m; infinite where none was given. None for none.
+        exponents: Of objectives that are modelled on a log scale (`Outcomes.exponents`), 0 for the others, m.
         narrow: Whether only those parts of the front count that exchange objectives at moderate rates.
         rng: Source of the weights that find these.
     """
+    values, predicted = linear(values, exponents), linear(predicted, exponents)
     front = values[feasible_front(values)]
     everything = np.concatenate([front, predicted])
     reach = worthwhile(everything[feasible_front(everything)])
@@ -112,10 +126,11 @@ def hypervolume_reward(
     lowest, nadir = reach.min(axis=0), reach.max(axis=0)
     corners = [nadir + margin * _span(lowest, nadir) for margin in (MARGINS[:1] if narrow else MARGINS)]
     if reference is not None:
+        reference = linear(reference, exponents)
         corners = [np.where(np.isfinite(reference), reference, corner) for corner in corners]
         if np.isfinite(reference).all():
             corners = corners[:1]
-    regions = tuple(_region(front, corner, lowest, feasibility.model) for corner in corners)
+    regions = tuple(_region(front, corner, lowest, exponents, feasibility.model) for corner in corners)
     return HypervolumeImprovement(feasibility=feasibility, regions=regions)
 
 
@@ -147,7 +162,18 @@ def moderate(front: Matrix, rng: np.random.Generator) -> Matrix:
     return chosen
 
 
-def _region(front: Matrix, corner: Matrix, lowest: Matrix, model: Surrogate) -> Region:
+def linear(values: Matrix, exponents: Matrix) -> Matrix:
+    """Return standardised objectives, ... x m, with those on a log scale turned into what they are the logarithm of.
+
+    Example:
+        >>> linear(np.array([[2.0, 2.0]]), np.array([0.0, 0.5])).round(3)
+        array([[2.   , 2.718]])
+    """
+    logged = exponents > 0
+    return np.where(logged, np.exp(exponents * np.where(logged, values, 0.0)), values)
+
+
+def _region(front: Matrix, corner: Matrix, lowest: Matrix, exponents: Matrix, model: Surrogate) -> Region:
     inside = front[(front < corner).all(axis=1)]
     volume = hypervolume(inside, corner) if len(inside) else 0.0
     whole = float(np.prod(_span(lowest, corner)))
@@ -163,6 +189,7 @@ def _region(front: Matrix, corner: Matrix, lowest: Matrix, model: Surrogate) -> 
         log_volume=math.log(max(volume, 1e-3 * whole)),
         front=inside,
         corner=corner,
+        exponents=exponents,
     )
 
 
@@ -202,3 +229,14 @@ def _expected_excess(edges: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     ratio = math.sqrt(math.pi / 2.0) * torch.special.erfcx(-z.clamp_max(0.0) / math.sqrt(2.0))
     excess = torch.where(z < 0.0, density * (1.0 + z * ratio), density + z * torch.special.ndtr(z))
     return torch.cat([torch.zeros_like(mean)[None], std * excess.clamp_min(0.0)])
+
+
+def _expected_excess_of_exponential(edges: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return psi, (1 + e) x q: 0 for the edge at -inf, then E[max(0, edge - exp(l))] for l ~ N(mean, std^2)."""
+    height = edges[:, None]  # e x q
+    z = (height.clamp_min(torch.finfo(height.dtype).tiny).log() - mean) / std
+    below, weighted = torch.special.log_ndtr(z), torch.special.log_ndtr(z - std) + mean + 0.5 * std.square()
+    # At an edge far above the mean the difference is all there is; far below, both terms are small and nearly equal.
+    excess = height * below.exp() - weighted.exp()
+    excess = torch.where(height > 0.0, excess, torch.zeros_like(excess))
+    return torch.cat([torch.zeros_like(mean)[None], excess.clamp_min(0.0)])

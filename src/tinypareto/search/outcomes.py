@@ -89,6 +89,11 @@ class Outcomes:
         return len(self.logarithmic)
 
     @property
+    def exponents(self) -> Matrix:
+        """What turns a standardised logarithm y into the objective, exp(exponent y) but for a factor, m; 0 for none."""
+        return np.where(self.logarithmic, self.scales[: self.n_objectives], 0.0)
+
+    @property
     def limits(self) -> Matrix:
         """The standardised value, c, up to which each constraint is kept."""
         return -self.means[self.n_objectives :] / self.scales[self.n_objectives :]

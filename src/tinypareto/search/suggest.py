@@ -239,7 +239,9 @@ def _reward(
     believed = mean[(mean[:, m:] <= limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
-    reward = hypervolume_reward(feasibility, values, front.values, own, narrow=narrow, rng=rng)
+    reward = hypervolume_reward(
+        feasibility, values, front.values, own, outcomes.exponents, narrow=narrow, rng=rng
+    )
     return reward, front.candidates
 
 
