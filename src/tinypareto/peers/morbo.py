@@ -8,8 +8,7 @@
     restart     at the best point of a sample of the model of everything, by a random hypervolume scalarisation
 
 Source: Daulton, Eriksson, Balandat and Bakshy (2022), written from the paper. Differs: one region instead of
-several; the reference point is not given but follows from the front, as for qnehvi: a tenth of its range beyond its
-nadir.
+several, and the reference point is not given but follows from the front and all that was observed.
 """
 
 import moocore
@@ -28,7 +27,7 @@ from tinypareto.threads import one_thread
 
 Matrix = npt.NDArray[np.float64]
 
-MARGIN = 0.1  # of the front's range, from its nadir to the reference point
+MARGIN = 0.1  # of the observed range, from the front's nadir to the reference point
 FEWEST_POINTS = 250  # of a local model, if there are as many
 _STREAM = 4  # of random numbers of one trial
 
@@ -59,7 +58,7 @@ def suggest_morbo(
         raise ConfigError("morbo needs two objectives or more, got one; use turbo, or gp.")
     startup = n_startup or SearchConfig.preset("poster").startup_trials(space)
     usable = history.usable()
-    pending = pending[np.lexsort(pending.T[::-1])]  # the workers' order must not matter
+    pending = np.unique(pending, axis=0)  # sorted: the workers' order must not matter
     seen = np.concatenate([history.points[history.whole], pending])
     rng = np.random.default_rng([seed, trial_number, _STREAM])
     if trial_number < startup or len(usable.numbers) == 0 or space.n_columns == 0:
@@ -125,23 +124,23 @@ def centre_row(own: History, weights: Matrix) -> int:
     if len(front) == 0:
         return best_row(scores, total_violations(own.violations))
     values = own.values[front]
-    contributions = moocore.hv_contributions(values, ref=reference_point(values, own.values))
+    corner = reference_point(values, own.values[feasible_rows(own.violations)])
+    contributions = moocore.hv_contributions(values, ref=corner)
     greatest = front[contributions >= contributions.max() * (1.0 - 1e-9)]
     return int(greatest[scores[greatest].argmin()])
 
 
-def reference_point(front: Matrix, everything: Matrix) -> Matrix:
-    """Return the upper corner, m, of the hypervolume: a tenth of the front's range beyond its nadir.
+def reference_point(front: Matrix, observed: Matrix) -> Matrix:
+    """Return the upper corner, m, of the hypervolume: a tenth of the observed range beyond the front's nadir.
+
+    With the front's own range in place of the observed one, fronts that began short never spread.
 
     Args:
         front: Objectives, f x m with f >= 1, minimised.
-        everything: Of all evaluations, n x m, whose range serves where the front has none.
+        observed: Of all feasible evaluations, n x m.
     """
-    nadir = front.max(axis=0)
-    spans = [nadir - front.min(axis=0), np.ptp(everything, axis=0)]
-    return np.asarray(
-        nadir + MARGIN * np.where(spans[0] > 0, spans[0], np.where(spans[1] > 0, spans[1], 1.0))
-    )
+    span = np.ptp(observed, axis=0)
+    return np.asarray(front.max(axis=0) + MARGIN * np.where(span > 0, span, 1.0))
 
 
 def improvements(values: Matrix, front: Matrix, reference: Matrix) -> Matrix:
@@ -182,19 +181,20 @@ def _best_candidate(
     q = len(points)
     kept = feasible_rows(usable.violations)
     front = np.concatenate([usable.values[kept], values[q:][violations[q:] <= 0]])
-    scores = _scores(values[:q], violations[:q], front[feasible_front(front)], usable.values, weights)
+    observed = usable.values[kept] if kept.any() else usable.values
+    scores = _scores(values[:q], violations[:q], front[feasible_front(front)], observed, weights)
     return np.asarray(points[best_row(scores, violations[:q])])
 
 
-def _scores(values: Matrix, violations: Matrix, front: Matrix, everything: Matrix, weights: Matrix) -> Matrix:
+def _scores(values: Matrix, violations: Matrix, front: Matrix, observed: Matrix, weights: Matrix) -> Matrix:
     """Return what is to be minimised, q: minus the hypervolume gained or, where nothing gains, a Chebyshev value."""
     kept = violations <= 0
     if len(front) and kept.any():
         gains = np.zeros(len(values))
-        gains[kept] = improvements(values[kept], front, reference_point(front, everything))
+        gains[kept] = improvements(values[kept], front, reference_point(front, observed))
         if gains.max() > 0:
             return -gains
-    return scalarised(values, weights, everything)
+    return scalarised(values, weights, observed)
 
 
 def _restart(space: Space, usable: History, seen: Matrix, rng: np.random.Generator) -> Matrix:
@@ -203,9 +203,10 @@ def _restart(space: Space, usable: History, seen: Matrix, rng: np.random.Generat
     if len(points) == 0:
         return np.asarray(usable.points[0])  # everything is known
     values, violations = local_model(space, usable).draw(points, rng)
-    front = usable.values[feasible_front(usable.values, usable.violations)]
-    known = front if len(front) else usable.values
-    corner = reference_point(known, usable.values)
+    kept = feasible_rows(usable.violations)
+    observed = usable.values[kept] if kept.any() else usable.values
+    known = observed[feasible_front(observed)]
+    corner = reference_point(known, observed)
     direction = np.abs(rng.standard_normal(len(corner)))
     direction /= np.linalg.norm(direction)
     span = np.where(corner > known.min(axis=0), corner - known.min(axis=0), 1.0)
