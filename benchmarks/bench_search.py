@@ -15,6 +15,7 @@ import csv
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,9 @@ from rows import read_rows
 from scipy.stats import qmc
 
 from tinypareto.front import feasible_front, hypervolume
+from tinypareto.hosts.optuna import PureSampler
+from tinypareto.peers.morbo import suggest_morbo
+from tinypareto.peers.turbo import suggest_turbo
 from tinypareto.samplers import SAMPLERS, make_sampler
 from tinypareto.space import Space
 from tinypareto.threads import use_one_thread
@@ -38,6 +42,7 @@ N_EVALUATIONS, SEEDS = 100, 5
 FIELDS = (
     "problem", "sampler", "seed", "hypervolumes", "feasible", "seconds_per_suggestion", "commit", "machine", "versions",
 )  # fmt: skip
+TRUST_REGIONS = {"turbo": suggest_turbo, "morbo": suggest_morbo}
 Row = dict[str, str]
 MakeSampler = Callable[[str, Problem, int], BaseSampler]
 
@@ -50,6 +55,9 @@ def sampler_for(name: str, problem: Problem, seed: int) -> BaseSampler:
         return TPESampler(seed=seed, multivariate=True, n_startup_trials=problem.design_size)
     if name == "nsga2":
         return NSGAIISampler(seed=seed, population_size=problem.design_size)
+    if name in TRUST_REGIONS:  # enqueued trials are no failures of the first region
+        suggest = partial(TRUST_REGIONS[name], n_startup=problem.design_size)
+        return PureSampler(suggest, seed, problem.space)
     return make_sampler(name, seed, problem.space)
 
 

@@ -47,6 +47,11 @@ def test_uniform_points_give_each_grid_value_an_equal_share():
     assert counts.tolist() == [1000] * 8
 
 
+def test_categories_are_told_from_numbers_parameter_by_parameter():
+    free = [name for name in SPACE.names if name != "fixed"]
+    assert [name for name, yes in zip(free, SPACE.categorical, strict=True) if yes] == ["flag", "kind"]
+
+
 def test_order_of_the_dict_does_not_matter():
     turned = Space(dict(reversed(DISTRIBUTIONS.items())))
     point = np.random.default_rng(2).random(SPACE.n_columns)

@@ -56,6 +56,8 @@ class SamplerName(str, Enum):
     POSTER = "poster"
     QNEHVI = "qnehvi"
     QPAREGO = "qparego"
+    TURBO = "turbo"
+    MORBO = "morbo"
     GP = "gp"
     TPE = "tpe"
     NSGA2 = "nsga2"

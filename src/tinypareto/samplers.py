@@ -16,6 +16,8 @@ SAMPLERS: Mapping[str, Callable[[int, Space], BaseSampler]] = {
     "poster": lambda seed, space: ARSSampler(seed=seed, preset="poster", search_space=space),
     "qnehvi": lambda seed, space: PureSampler(_peer("qnehvi"), seed, space),
     "qparego": lambda seed, space: PureSampler(_peer("qparego"), seed, space),
+    "turbo": lambda seed, space: PureSampler(_peer("turbo"), seed, space),
+    "morbo": lambda seed, space: PureSampler(_peer("morbo"), seed, space),
     "gp": lambda seed, space: GPSampler(seed=seed),
     "tpe": lambda seed, space: TPESampler(seed=seed, multivariate=True),
     "nsga2": lambda seed, space: NSGAIISampler(seed=seed),
@@ -26,8 +28,8 @@ SAMPLERS: Mapping[str, Callable[[int, Space], BaseSampler]] = {
 def make_sampler(name: str, seed: int, space: Space) -> BaseSampler:
     """Return the sampler called ``name``.
 
-    ``ars``, ``poster``, ``qnehvi`` and ``qparego`` are pure functions of history and seed: a study that is
-    killed and continued with another sampler goes on, but not with the suggestions of an uninterrupted one.
+    ``ars``, ``poster``, ``qnehvi``, ``qparego``, ``turbo`` and ``morbo`` are pure functions of history and seed; with
+    another, a study that is killed and continued goes on, but not with the suggestions of an uninterrupted one.
 
     Raises:
         ConfigError: If there is none of that name, or what it needs is not installed.

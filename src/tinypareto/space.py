@@ -210,6 +210,12 @@ class Space:
         return np.repeat(np.arange(self.n_free), sizes)
 
     @property
+    def categorical(self) -> npt.NDArray[np.bool_]:
+        """Which of the p free parameters are categories, none nearer to one than to another."""
+        kinds = [isinstance(self._axes[i].distribution, CategoricalDistribution) for i in self._free]
+        return np.array(kinds, dtype=np.bool_)
+
+    @property
     def n_points(self) -> int | None:
         """The number of different points, or None if a parameter is continuous."""
         levels = [axis.n_levels for axis in self._axes]

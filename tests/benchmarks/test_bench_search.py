@@ -19,6 +19,7 @@ from bench_search import (
 from problems import problems
 
 from tinypareto.front import hypervolume
+from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.samplers import SAMPLERS
 
 KNOWN = problems()
@@ -83,6 +84,19 @@ def test_no_sampler_is_told_the_reference_point():
                 assert not any(
                     value is problem.reference or value == problem.reference for value in told.values()
                 )
+
+
+@pytest.mark.parametrize("sampler", ["turbo", "morbo"])
+def test_trust_region_of_a_peer_begins_after_the_common_design(sampler):
+    """Its own design is shorter, and points of the common one would be failures of the first region."""
+    problem = KNOWN["BraninCurrin"]
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler_for(sampler, problem, 0))
+    for _ in range(problem.design_size):
+        trial = study.ask(dict(problem.space))
+        study.tell(trial, [1.0, 1.0])
+    assert [read_suggestion(trial)["origin"] for trial in study.trials] == ["latin hypercube"] * 6
+    following = study.ask(dict(problem.space))
+    assert "region of length 0.8" in read_suggestion(study.trials[following.number])["origin"]
 
 
 @pytest.mark.parametrize(("sampler", "trials"), [("gp", 14), ("tpe", 30), ("nsga2", 30)])

@@ -28,6 +28,7 @@ from tinypareto.search.config import SearchConfig
 from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
 from tinypareto.search.history import History, Matrix, Suggestion
 from tinypareto.space import Space
+from tinypareto.threads import one_thread
 
 N_SAMPLES = 128  # s, of the acquisition function
 RESTARTS, RAW_SAMPLES = 10, 512  # of its optimisation
@@ -93,17 +94,7 @@ def suggest_by_acquisition(
     seen = np.concatenate([history.points, pending])
     if seen_among(point[None], seen)[0]:
         point = unseen_point(space, seen, np.random.default_rng(own_seed), otherwise=point)
-    return Suggestion(
-        parameters=space.decode(point),
-        point=point,
-        origin=name,
-        policy=None,
-        path=np.empty((0, space.n_columns)),
-        mean=np.empty(0),
-        std=np.empty(0),
-        reward=None,
-        feasibility=None,
-    )
+    return Suggestion.without_model(space.decode(point), point, name)
 
 
 def _maximum(
@@ -148,15 +139,10 @@ def _column(number: int) -> Candidates:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            # A fit or an ascent that needs a second try says so; a peer is judged by its points alone.
-            warnings.simplefilter("ignore", BotorchWarning)
-            warnings.simplefilter("ignore", NumericalWarning)
-            warnings.simplefilter("ignore", RuntimeWarning)
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # A fit or an ascent that needs a second try says so; a peer is judged by its points alone.
+        warnings.simplefilter("ignore", BotorchWarning)
+        warnings.simplefilter("ignore", NumericalWarning)
+        warnings.simplefilter("ignore", RuntimeWarning)
+        torch.manual_seed(seed)
+        yield

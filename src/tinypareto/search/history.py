@@ -63,7 +63,10 @@ class History:
         return np.asarray(np.isfinite(self.values).all(axis=1) & np.isfinite(self.violations).all(axis=1))
 
     def _sorted(self, rows: npt.NDArray[np.bool_]) -> "History":
-        order = np.flatnonzero(rows)[np.lexsort((-self.fidelities[rows], self.numbers[rows]))]
+        return self.rows(np.flatnonzero(rows)[np.lexsort((-self.fidelities[rows], self.numbers[rows]))])
+
+    def rows(self, order: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "History":
+        """Return some evaluations: those marked, n booleans, or those numbered, in the order given."""
         return History(
             numbers=self.numbers[order],
             points=self.points[order],
@@ -111,6 +114,21 @@ class Suggestion:
     std: Matrix
     reward: float | None
     feasibility: float | None
+
+    @staticmethod
+    def without_model(parameters: dict[str, Any], point: Matrix, origin: str) -> "Suggestion":
+        """Return a suggestion that predicts nothing, of a design or of another sampler."""
+        return Suggestion(
+            parameters=parameters,
+            point=point,
+            origin=origin,
+            policy=None,
+            path=np.empty((0, len(point))),
+            mean=np.empty(0),
+            std=np.empty(0),
+            reward=None,
+            feasibility=None,
+        )
 
     @property
     def start(self) -> Matrix | None:

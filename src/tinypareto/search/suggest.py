@@ -13,8 +13,7 @@ in another process too and in whatever order the trials are listed.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +44,7 @@ from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.search.trace import TraceFunction, trace_of, with_trace
 from tinypareto.space import Space
+from tinypareto.threads import one_thread
 
 Matrix = npt.NDArray[np.float64]
 Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
@@ -105,7 +105,7 @@ def suggest(
     size = config.startup_trials(space, knows_objectives=known is not None and known.has_objectives)
     if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
         return _from_design(space, known, seen, size, seed, trial_number)
-    with _one_core():
+    with one_thread():
         rng = _stream(seed, trial_number)
         return _from_policies(
             space, history, pending, seen, reference, known, trace, config, rng, device, seed, trial_number
@@ -132,17 +132,7 @@ def _from_design(
         point = _kept(space, known, point, seen, seed)
     if seen_among(point[None], seen)[0]:
         point = unseen_point(space, seen, _stream(seed, trial_number), otherwise=point)
-    return Suggestion(
-        parameters=space.decode(point),
-        point=point,
-        origin="latin hypercube",
-        policy=None,
-        path=np.empty((0, space.n_columns)),
-        mean=np.empty(0),
-        std=np.empty(0),
-        reward=None,
-        feasibility=None,
-    )
+    return Suggestion.without_model(space.decode(point), point, "latin hypercube")
 
 
 def _from_policies(
@@ -380,14 +370,3 @@ def _check_device(device: str) -> None:
 
 def _stream(seed: int, trial_number: int) -> np.random.Generator:
     return np.random.default_rng([seed, trial_number, 1])
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """Use one CPU thread: on small matrices more are slower, and sums must round the same everywhere."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
