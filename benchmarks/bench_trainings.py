@@ -5,7 +5,8 @@
     python benchmarks/bench_trainings.py --drop full                 forgets an arm's rows, after it was changed
 
 Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
-after each training, networks that were harvested on the way included, and the seconds until then.
+after each training, networks that were harvested on the way included, and the seconds until then. A training that was
+stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``).
 """
 
 import argparse
@@ -13,28 +14,33 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from provenance import provenance
 from rows import append_row, drop_rows, read_rows
 
+from tinypareto.evaluation import evaluate
+from tinypareto.experiment import training_path
 from tinypareto.experiments import digits
 from tinypareto.results import open_history
-from tinypareto.study import SearchProgress, SearchSettings, run_search
+from tinypareto.study import SearchProgress, SearchSettings, run_search, trial_seed
+from tinypareto.trials import FinishedTrial, History, read_metrics
 
 RESULTS = Path(__file__).resolve().parent / "results" / "trainings.csv"
 FIELDS = (
-    "arm", "seed", "trials", "failed", "over_a_limit", "networks", "hypervolumes", "seconds", "commit", "machine",
-    "versions",
+    "arm", "seed", "trials", "failed", "stopped", "regretted", "over_a_limit", "networks", "hypervolumes", "seconds",
+    "training_seconds", "commit", "machine", "versions",
 )  # fmt: skip
 FULL, BLACK_BOX = 40, 150  # trainings
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "ars": {"sampler": "ars", "known_sizes": False, "harvest": False, "trials": BLACK_BOX},
     "gp": {"sampler": "gp", "trials": BLACK_BOX},
     "qnehvi": {"sampler": "qnehvi", "trials": BLACK_BOX},
-    "known": {"sampler": "ars", "harvest": False, "trials": 75},
-    "full": {"sampler": "ars", "trials": 75},
+    "known": {"sampler": "ars", "harvest": False, "early_stop": False, "trials": 75},
+    "harvest": {"sampler": "ars", "early_stop": False, "trials": FULL},
+    "full": {"sampler": "ars", "trials": FULL},
 }
 
 
@@ -49,19 +55,47 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         run_search(digits.experiment, Path(folder), SearchSettings(seed=seed, **ARMS[arm]), on_progress=note)
         history = open_history(Path(folder))
+        training = round(sum(read_metrics(trial.folder)["seconds"]["train"] for trial in history.trials), 1)
+        regretted = sum(would_have_joined(history, trial, seed) for trial in history.trials if trial.stopped)
     return {
         "arm": arm,
         "seed": seed,
         "trials": len(history.trials),
-        "failed": len(history.trials) - len(history.complete),
+        "failed": sum(trial.failure is not None for trial in history.trials),
+        "stopped": sum(trial.stopped for trial in history.trials),
+        "regretted": regretted,
         "over_a_limit": len(history.complete) - len(history.feasible),
         "networks": len(history.networks()),
         "hypervolumes": json.dumps([
             round(history.hypervolume(n + 1), 5) for n in range(len(history.trials))
         ]),
         "seconds": json.dumps(moments[1:]),
+        "training_seconds": training,
         **provenance("tinypareto", "torch", "optuna", "botorch"),
     }
+
+
+def would_have_joined(history: History, stopped: FinishedTrial, seed: int) -> bool:
+    """Train on what was stopped; return whether a network of it would have joined the front of that moment."""
+    before = replace(history, trials=history.trials[: stopped.number])
+    with tempfile.TemporaryDirectory() as folder:
+        evaluation = evaluate(
+            digits.experiment,
+            digits.experiment.read_data(),
+            stopped.parameters,
+            trial_seed(seed, stopped.number),
+            Path(folder),
+            harvest=[at.step for at in training_path(stopped.parameters)],
+        )
+    gained = {network.step for network in stopped.networks}
+    found = [one.objectives for one in (*evaluation.harvested, evaluation) if one.step not in gained]
+    front = [network.objectives for network in before.front()] + [one.objectives for one in stopped.networks]
+    limits = digits.experiment.limits
+    return any(
+        all(one[name] <= limit for name, limit in limits.items())
+        and not any(all(other[name] <= value for name, value in one.items()) for other in front)
+        for one in found
+    )
 
 
 def main() -> None:
