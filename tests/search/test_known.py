@@ -277,3 +277,39 @@ def test_first_trials_reach_from_random_sizes_to_the_smallest():
         sizes.append(size(suggestion.parameters))
     assert sizes[-1] < 12  # the smallest is 10
     assert max(sizes) > 100
+
+
+def test_small_networks_that_learn_nothing_are_not_chased():
+    """Their sizes are certain and the smallest of all, their error is chance: no hypervolume, and no reward."""
+    space = Space({"size": FloatDistribution(0.0, 1.0), "rate": FloatDistribution(0.0, 1.0)})
+    chance, useless = 0.9, 0.5
+    reference = np.array([chance, 1.0])
+    sizes = KnownOutcomes(
+        columns=np.array([1]),
+        functions=(KnownFunction("size", lambda parameters: parameters["size"]),),
+        signs=np.ones(1),
+        n_objectives=2,
+    )
+
+    def measured(parameters):
+        learnt = max(parameters["size"] - useless, 0.0) * (1.0 - (parameters["rate"] - 0.6) ** 2)
+        return [chance - 1.4 * learnt, parameters["size"]]
+
+    points, startup = np.empty((0, 2)), DEFAULT.startup_trials(space, knows_objectives=True)
+    for number in range(startup + 16):
+        values = np.array([measured(space.decode(point)) for point in points]).reshape(-1, 2)
+        told = History(
+            numbers=np.arange(number), points=points, values=values, violations=np.empty((number, 0))
+        )
+        suggestion = suggest(
+            space,
+            told,
+            np.empty((0, 2)),
+            DEFAULT,
+            seed=0,
+            trial_number=number,
+            known=sizes,
+            reference=reference,
+        )
+        points = np.concatenate([points, suggestion.point[None]])
+    assert (points[startup:, 0] < useless).sum() <= 3, points[startup:, 0]
