@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tinypareto.errors import ConfigError, ExperimentError, TinyParetoError
 from tinypareto.experiment import MEASURED, Experiment, Parameters, parameters_at
@@ -26,7 +27,9 @@ from tinypareto.mcu.firmware import (
     record_sizes,
 )
 from tinypareto.mcu.samples import dequantize_output, quantize_input
+from tinypareto.network.cost import macs
 from tinypareto.network.data import Data, Split
+from tinypareto.network.device import choose_device
 from tinypareto.network.metrics import never_predicted
 from tinypareto.network.train import NetworkOnPath, TrainedNetwork, build_network, predict
 
@@ -62,6 +65,7 @@ def evaluate(
     seed: int,
     folder: Path,
     harvest: Collection[int] = (),
+    device: str = "cpu",
 ) -> Evaluation:
     """Train, prune, quantise, compile and measure one network; its artefacts are left in ``folder``.
 
@@ -77,6 +81,7 @@ def evaluate(
         folder: An existing folder.
         harvest: Steps of the training's path whose networks shall be measured too, unless a later network is better
             in everything; each in a folder of its own, ``folder/step3``.
+        device: Where to train: ``cpu``, ``cuda`` or ``auto``, see `choose_device`.
 
     Raises:
         TinyParetoError: Of the stage that failed.
@@ -86,12 +91,17 @@ def evaluate(
     print(f"{experiment.name}, seed {seed}: {dict(parameters)}")
     with clock.stage("train"):
         model = build_network(experiment.build_model, parameters, data, seed)
-        network = experiment.train(model, data, parameters, seed)
+        trained_on = choose_device(device, macs(model, torch.zeros(1, *data.sample_shape)))
+        print(f"device: {trained_on}")
+        network = experiment.train(model.to(trained_on), data, parameters, seed)
     evaluation = _measured(experiment, data, network, parameters, seed, folder, clock)
     harvested: tuple[Evaluation, ...] = ()
     if harvest:
         with clock.stage("harvest"):
-            harvested = tuple(_harvested(experiment, data, network, parameters, seed, folder, harvest))
+            unbeaten = list(_unbeaten(experiment, data, network, trained_on))
+            harvested = tuple(
+                _harvested(experiment, data, network, unbeaten, parameters, seed, folder, harvest)
+            )
     evaluation = replace(evaluation, harvested=harvested, seconds=clock.seconds)
     print(f"objectives: {evaluation.objectives}")
     _write_metrics(folder, evaluation)
@@ -109,6 +119,7 @@ def _measured(
 ) -> Evaluation:
     """Quantise, compile and measure a trained network."""
     with clock.stage("quantize"):
+        network.model.cpu()  # export and quantisation know no other device
         quantized = experiment.quantize(network, data, parameters, seed, folder)
     with clock.stage("compile"):
         program = read_program(quantized.int8_path, experiment.core)
@@ -156,13 +167,14 @@ def _harvested(
     experiment: Experiment,
     data: Data,
     network: TrainedNetwork,
+    unbeaten: Iterable[NetworkOnPath],
     parameters: Parameters,
     seed: int,
     folder: Path,
     harvest: Collection[int],
 ) -> Iterator[Evaluation]:
     """Yield what networks on a training's path give that are asked for and not beaten in everything by a later one."""
-    for passed in _unbeaten(experiment, data, network):
+    for passed in unbeaten:
         if passed.at.step not in harvest:
             continue
         own, at = step_folder(folder, passed.at.step), parameters_at(parameters, passed.at)
@@ -189,11 +201,13 @@ def _harvested(
         yield evaluation
 
 
-def _unbeaten(experiment: Experiment, data: Data, network: TrainedNetwork) -> Iterator[NetworkOnPath]:
+def _unbeaten(
+    experiment: Experiment, data: Data, network: TrainedNetwork, device: torch.device
+) -> Iterator[NetworkOnPath]:
     """Yield the networks on the path that are better than all later ones in error, operations or parameters."""
 
     def costs(passed: NetworkOnPath | TrainedNetwork) -> tuple[float, int, int]:
-        outputs = predict(passed.model, data.validation.inputs)
+        outputs = predict(passed.model.to(device), data.validation.inputs)
         return float(experiment.metric(outputs, data.validation.targets)), passed.macs, passed.parameters
 
     values = [*map(costs, network.path), costs(network)]

@@ -36,6 +36,7 @@ class TrialTask:
     data_path: Path | None
     folder: Path  # the finished trial's home
     harvest: tuple[int, ...] = ()  # steps of the training's path to be measured too
+    device: str = "auto"
 
 
 class TrialProcess:
@@ -120,7 +121,7 @@ def _evaluate(task: TrialTask, work: Path) -> Evaluation | str:
         if isinstance(experiment, str):
             experiment = load_experiment(experiment)
         data = experiment.read_data(task.data_path)
-        return evaluate(experiment, data, task.parameters, task.seed, work, task.harvest)
+        return evaluate(experiment, data, task.parameters, task.seed, work, task.harvest, task.device)
     except (Exception, SystemExit) as error:
         with contextlib.suppress(OSError):  # the disk may be what is wrong
             if not isinstance(error, TinyParetoError):

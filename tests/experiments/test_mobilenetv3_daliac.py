@@ -19,11 +19,12 @@ def test_it_has_about_2_3_million_parameters():
 
 def test_width_multiplies_channels_in_eighths():
     narrow = build_model({"width": 0.5})
-    assert [block.narrow[0].out_channels for block in narrow.blocks] == [
+    assert [len(stage) for stage in narrow.blocks] == [1, 2, 5, 3]
+    assert [block.narrow[0].out_channels for stage in narrow.blocks for block in stage] == [
         8, 16, 16, 24, 24, 24, 24, 24, 48, 48, 48,
     ]  # fmt: skip
     assert narrow.dense.out_features == 512
-    assert [block.has_shortcut for block in narrow.blocks] == [
+    assert [block.has_shortcut for stage in narrow.blocks for block in stage] == [
         False, False, True, False, True, True, True, True, False, True, True,
     ]  # fmt: skip
 
@@ -32,7 +33,7 @@ def test_blocks_are_pruned_with_their_depthwise_filters_and_shortcuts():
     pruned = build_model({"width": 0.5})
     warnings = prune_untrained(pruned, SERIES, PruningConfig(sparsity={"blocks": 0.5}))
     assert not warnings
-    last = pruned.blocks[10]
+    last = pruned.blocks.stage4[2]
     assert (last.filter[0].groups, last.narrow[0].out_channels, last.excite.squeeze.in_channels) == (
         144,
         24,
