@@ -56,7 +56,7 @@ class _Kind:
             raise DataError(
                 f"must hold arrays of numbers, but one is of type {self._code[:20]!r}; fetch the data again."
             )
-        return np.dtype(self._code).newbyteorder(self._order)
+        return np.dtype(self._order + self._code)
 
 
 class _Array:
