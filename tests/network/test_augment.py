@@ -17,7 +17,10 @@ def slow(images, shifts, mirrored):
         image = images[b].flip(-1) if mirrored[b] else images[b]
         for i in range(height):
             for j in range(width):
-                y, x = i + shifts[0][b] - SHIFT, j + (-shifts[1][b] + SHIFT if mirrored[b] else shifts[1][b] - SHIFT)
+                y, x = (
+                    i + shifts[0][b] - SHIFT,
+                    j + (-shifts[1][b] + SHIFT if mirrored[b] else shifts[1][b] - SHIFT),
+                )
                 if 0 <= y < height and 0 <= x < width:
                     out[b, :, i, j] = image[:, y, x]
     return out

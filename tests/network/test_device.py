@@ -24,7 +24,7 @@ def test_auto_takes_cuda_for_large_networks_where_it_is_there(name, macs, there,
 
 def test_cuda_that_is_not_there_is_refused_with_a_remedy(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="no CUDA device.*give cpu or auto"):
+    with pytest.raises(ConfigError, match=r"no CUDA device.*give cpu or auto"):
         check_device("cuda")
 
 
