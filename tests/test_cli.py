@@ -70,7 +70,10 @@ def test_builtin_experiments_and_targets_are_listed():
         (["search", f"{SMALL[:-6]}:tiny", "--out", "{tmp}"], "must name an Experiment"),
         (["search", SMALL, "--out", "{tmp}", "--time-limit", "soon"], "looks like 8h"),
         (["search", "resnet18_cifar10", "--out", "{tmp}", "--data", "{tmp}/no"], "cifar-10-python.tar.gz"),
-        (["search", "mobilenetv3_daliac", "--out", "{tmp}", "--data", "{tmp}/no"], "dataset_1.txt .. dataset_19"),
+        (
+            ["search", "mobilenetv3_daliac", "--out", "{tmp}", "--data", "{tmp}/no"],
+            "dataset_1.txt .. dataset_19",
+        ),
         (["search", "imu", "--out", "{tmp}", "--data", "{tmp}"], "reads no --data"),
         (["front", "{tmp}/nothing"], "there is no study"),
         (["report", "{tmp}/nothing"], "there is no study"),

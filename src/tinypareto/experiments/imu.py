@@ -72,5 +72,5 @@ experiment = Experiment(
     load_data=load_data,
     target="cortex-m4",
     objectives=("error", "rom_bytes", "ram_bytes", "flops"),
-    limits={"rom_bytes": 40 * 1024, "ram_bytes": 8 * 1024},
+    limits={"rom_bytes": 40 * 1024, "ram_bytes": 3 * 1024},
 )

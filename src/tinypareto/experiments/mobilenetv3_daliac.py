@@ -173,7 +173,6 @@ def _layer(
     return nn.Sequential(convolution, nn.BatchNorm1d(channels), activation)
 
 
-# The unpruned network needs twice this ROM and a fifth of this RAM; a quarter of random trials fits.
 experiment = Experiment(
     name="mobilenetv3_daliac",
     space=SPACE,
