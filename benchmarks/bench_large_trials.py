@@ -8,8 +8,8 @@
 A whole trial: data files in the original format, made up and small, are read, normalised and mapped; the network is
 trained for two epochs with a pruning step between them, quantised, compiled, linked, run on the validation split and
 simulated. Figures are of speed alone: the samples are random, so errors mean nothing and are not kept. Training speed
-is that of the unpruned network on random samples of the same shape, without the first batches. On a processor all seconds but
-those of reading are ones that the process really had it, since cores may be shared.
+is that of the unpruned network on random samples of the same shape, without the first batches. On a processor all
+seconds but those of reading are ones that the process really had it, since cores may be shared.
 """
 
 import argparse

@@ -16,6 +16,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import torch
+
 from tinypareto.errors import TinyParetoError
 from tinypareto.evaluation import Evaluation, evaluate
 from tinypareto.experiment import Experiment, Parameters, load_experiment
@@ -133,7 +135,7 @@ def _evaluate(task: TrialTask, work: Path) -> Evaluation | str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TinyParetoError):
         return str(error)
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return "out of memory; lower batch_size or the network's width, or run fewer --jobs."
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"the disk is full ({error}); free some space and run the search again."
