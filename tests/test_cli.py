@@ -58,7 +58,8 @@ def test_each_command_has_help_and_a_manual_entry(command):
 
 
 def test_builtin_experiments_and_targets_are_listed():
-    assert "digits" in run("experiments").stdout
+    for name in ("digits", "imu", "resnet18_cifar10", "mobilenetv3_daliac"):
+        assert name in run("experiments").stdout
     assert "cortex-m4" in run("targets").stdout
 
 
@@ -68,6 +69,12 @@ def test_builtin_experiments_and_targets_are_listed():
         (["search", "digit", "--out", "{tmp}"], "no experiment 'digit'"),
         (["search", f"{SMALL[:-6]}:tiny", "--out", "{tmp}"], "must name an Experiment"),
         (["search", SMALL, "--out", "{tmp}", "--time-limit", "soon"], "looks like 8h"),
+        (["search", "resnet18_cifar10", "--out", "{tmp}", "--data", "{tmp}/no"], "cifar-10-python.tar.gz"),
+        (
+            ["search", "mobilenetv3_daliac", "--out", "{tmp}", "--data", "{tmp}/no"],
+            "dataset_1.txt .. dataset_19",
+        ),
+        (["search", "imu", "--out", "{tmp}", "--data", "{tmp}"], "reads no --data"),
         (["front", "{tmp}/nothing"], "there is no study"),
         (["report", "{tmp}/nothing"], "there is no study"),
         (["compile", "{tmp}/nothing.onnx", "--out", "{tmp}/c"], "nothing.onnx"),

@@ -71,6 +71,14 @@ class Toolchain(str, Enum):
     GCC = "gcc"
 
 
+class Device(str, Enum):
+    """Where networks are trained."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class Pick(str, Enum):
     """Which trial of the front to show alone."""
 
@@ -97,7 +105,14 @@ def search(
     time_limit: Annotated[
         str | None, typer.Option(help="Begin no training after this long, such as 8h, 90m or 1h30m.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder or archive for the experiment's loader.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder or archive for the experiment's loader. [default: the study's own]"),
+    ] = None,
+    device: Annotated[
+        Device,
+        typer.Option(help="Where to train; auto: on CUDA if it is there and the network large enough."),
+    ] = Device.AUTO,
     known_sizes: Annotated[
         bool | None,
         typer.Option(
@@ -141,6 +156,7 @@ def search(
         storage=storage,
         time_limit=parse_duration(time_limit) if time_limit else None,
         data_path=data,
+        device=device.value,
         known_sizes=known_sizes,
         harvest=harvest,
         early_stop=early_stop,

@@ -84,14 +84,14 @@ def confirm_trials(
 
 def _tasks(folder: Path, history: History, trial: FinishedTrial, seeds: int) -> Iterator[TrialTask]:
     assert history.description.reference is not None
-    path = history.description.data_path
+    path = history.description.data_location(folder)
     for repetition in range(1, seeds + 1):
         yield TrialTask(
             number=trial.number,
             parameters=trial.parameters,
             seed=trial_seed(history.description.seed, trial.number, repetition),
             experiment=history.description.reference,
-            data_path=Path(path) if path else None,
+            data_path=path,
             folder=folder / FOLDER / f"{trial.number:04d}-{repetition}",
             harvest=tuple(network.step for network in trial.harvested if network.step is not None),
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from tinypareto.errors import ConfigError, ExperimentError, TinyParetoError
@@ -27,7 +28,9 @@ from tinypareto.mcu.firmware import (
     record_sizes,
 )
 from tinypareto.mcu.samples import dequantize_output, quantize_input
+from tinypareto.network.cost import macs
 from tinypareto.network.data import Data, Split
+from tinypareto.network.device import choose_device
 from tinypareto.network.metrics import never_predicted
 from tinypareto.network.train import EpochRecord, NetworkOnPath, TrainedNetwork, build_network, predict
 from tinypareto.stop_rule import StopRule
@@ -71,6 +74,7 @@ def evaluate(
     folder: Path,
     harvest: Collection[int] = (),
     stop: StopRule | None = None,
+    device: str = "cpu",
 ) -> Evaluation:
     """Train, prune, quantise, compile and measure one network; its artefacts are left in ``folder``.
 
@@ -87,6 +91,7 @@ def evaluate(
         harvest: Steps of the training's path whose networks shall be measured too, unless a later network is better
             in everything; each in a folder of its own, ``folder/step3``.
         stop: When the training ends before its last epoch; it must be that of `train_and_prune`.
+        device: Where to train: ``cpu``, ``cuda`` or ``auto``, see `choose_device`.
 
     Raises:
         TinyParetoError: Of the stage that failed.
@@ -95,7 +100,7 @@ def evaluate(
     _write_json(folder / "parameters.json", {"seed": seed, "parameters": dict(parameters)})
     print(f"{experiment.name}, seed {seed}: {dict(parameters)}")
     with clock.stage("train"):
-        network, curve = _trained(experiment, data, parameters, seed, stop)
+        network, curve, trained_on = _trained(experiment, data, parameters, seed, stop, device)
     stopped = stop is not None and stop.ends(curve)
     if stopped:
         print(f"stopped after {len(curve)} epochs: nothing to come could join the front")
@@ -115,9 +120,9 @@ def evaluate(
                 *network.path,
                 *(() if stopped else (network,)),
             ]
-            passed = _unbeaten(experiment, data, deployable)
+            unbeaten = list(_unbeaten(experiment, data, deployable, trained_on))
             harvested = tuple(
-                _harvested(experiment, data, network, passed, parameters, seed, folder, harvest)
+                _harvested(experiment, data, network, unbeaten, parameters, seed, folder, harvest)
             )
     evaluation = replace(evaluation, curve=curve, harvested=harvested, seconds=clock.seconds)
     print(f"objectives: {evaluation.objectives}")
@@ -126,12 +131,20 @@ def evaluate(
 
 
 def _trained(
-    experiment: Experiment, data: Data, parameters: Parameters, seed: int, stop: StopRule | None
-) -> tuple[TrainedNetwork, tuple[float, ...]]:
-    """Return the network and, if there is a rule when to stop, the errors that it was applied to."""
+    experiment: Experiment,
+    data: Data,
+    parameters: Parameters,
+    seed: int,
+    stop: StopRule | None,
+    device: str,
+) -> tuple[TrainedNetwork, tuple[float, ...], torch.device]:
+    """Return the network, the errors that the rule was applied to if there is one, and where it was trained."""
     model = build_network(experiment.build_model, parameters, data, seed)
+    trained_on = choose_device(device, macs(model, torch.zeros(1, *data.sample_shape)))
+    print(f"device: {trained_on}")
+    model = model.to(trained_on)
     if stop is None:
-        return experiment.train(model, data, parameters, seed), ()
+        return experiment.train(model, data, parameters, seed), (), trained_on
     curve: list[float] = []
 
     def on_epoch(record: EpochRecord, model: nn.Module) -> bool:
@@ -141,7 +154,7 @@ def _trained(
         return stop.ends(curve)
 
     network = train_and_prune(model, data, parameters, seed, on_epoch)
-    return network, tuple(curve)
+    return network, tuple(curve), trained_on
 
 
 def _measured(
@@ -155,6 +168,7 @@ def _measured(
 ) -> Evaluation:
     """Quantise, compile and measure a trained network."""
     with clock.stage("quantize"):
+        network.model.cpu()  # export and quantisation know no other device
         quantized = experiment.quantize(network, data, parameters, seed, folder)
     with clock.stage("compile"):
         program = read_program(quantized.int8_path, experiment.core)
@@ -237,12 +251,15 @@ def _harvested(
 
 
 def _unbeaten(
-    experiment: Experiment, data: Data, networks: Sequence[NetworkOnPath | TrainedNetwork]
+    experiment: Experiment,
+    data: Data,
+    networks: Sequence[NetworkOnPath | TrainedNetwork],
+    device: torch.device,
 ) -> Iterator[NetworkOnPath]:
     """Yield the networks on a path that are better than all later ones in error, operations or parameters."""
 
     def costs(network: NetworkOnPath | TrainedNetwork) -> tuple[float, int, int]:
-        outputs = predict(network.model, data.validation.inputs)
+        outputs = predict(network.model.to(device), data.validation.inputs)
         return float(experiment.metric(outputs, data.validation.targets)), network.macs, network.parameters
 
     values = [costs(network) for network in networks]

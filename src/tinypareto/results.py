@@ -51,7 +51,7 @@ def front_rows(folder: Path, only_knee: bool = False) -> list[dict[str, Any]]:
         names = history.description.objectives
         values = [[network.objectives[name] for name in names] for network in networks]
         networks = (networks[pick_knee(values)],)
-    return [_row(network, _test_error(history, network)) for network in networks]
+    return [_row(network, _test_error(folder, history, network)) for network in networks]
 
 
 def explain_network(folder: Path, name: str) -> dict[str, Any]:
@@ -124,13 +124,13 @@ def _row(network: FoundNetwork, test_error: float | None) -> dict[str, Any]:
     }
 
 
-def _test_error(history: History, network: FoundNetwork) -> float | None:
+def _test_error(folder: Path, history: History, network: FoundNetwork) -> float | None:
     known = read_metrics(network.folder).get("test_error")
     reference = history.description.reference
     if known is not None or reference is None:
         return known
-    path = history.description.data_path
-    return add_test_error(load_experiment(reference), network.folder, Path(path) if path else None)
+    path = history.description.data_location(folder)
+    return add_test_error(load_experiment(reference), network.folder, path)
 
 
 def export_network(folder: Path, name: str, to: Path) -> Path:

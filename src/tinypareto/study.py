@@ -4,7 +4,7 @@ import pickle
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
 from tinypareto.early_stopping import EarlyStopping
-from tinypareto.errors import ConfigError, ExperimentError, UnknownFootprintError
+from tinypareto.errors import ConfigError, ExperimentError, StudyError, UnknownFootprintError
 from tinypareto.evaluation import Evaluation, add_test_error, read_evaluation
 from tinypareto.experiment import (
     Experiment,
@@ -27,6 +27,7 @@ from tinypareto.hosts.observations import Observation, add_observations
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import KnownSizes, known_sizes
 from tinypareto.network.data import Data
+from tinypareto.network.device import check_device
 from tinypareto.network.train import TrainingConfig
 from tinypareto.samplers import make_sampler
 from tinypareto.scales import objective_scales
@@ -50,16 +51,18 @@ class SearchSettings:
         jobs: Trials that run at the same time, one thread each.
         storage: An Optuna storage URL; None for SQLite in the study's folder.
         time_limit: Seconds after which no further trial is begun.
-        data_path: Given to the experiment's ``load_data``.
+        data_path: Given to the experiment's ``load_data``; None continues with the study's own.
         known_sizes: Whether ROM, RAM and FLOPs are computed before training instead of learnt, so that no training
             breaks a limit of theirs. None: if the sampler is ``ars`` and the experiment allows it.
         harvest: Whether networks that a training passes through between its pruning steps are measured too. None: if
             the sampler is ``ars`` and the experiment allows it.
         early_stop: Whether a training ends when nothing that it has still to pass through could join the front. None:
             if sizes are known and the experiment allows it.
+        device: Where trials train: ``auto`` (CUDA where it is there and the network large enough), ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigError: If a number is out of range, or a sampler other than ``ars`` shall know sizes.
+        ConfigError: If a number is out of range, the device cannot be used, or a sampler other than ``ars`` shall
+            know sizes.
     """
 
     trials: int
@@ -72,8 +75,10 @@ class SearchSettings:
     known_sizes: bool | None = None
     harvest: bool | None = None
     early_stop: bool | None = None
+    device: str = "auto"
 
     def __post_init__(self) -> None:
+        check_device(self.device)
         if self.known_sizes and self.sampler not in {None, KNOWING}:
             raise ConfigError(
                 f"only the sampler {KNOWING} makes use of known sizes, got {self.sampler}; leave one of the two out."
@@ -142,11 +147,12 @@ def run_search(
     with StudyHome(out, settings.storage) as home:
         plan = _plan(home, loaded, reference, settings)
         study = home.open(plan.description, plan.sampler)
+        home.describe(plan.description)
         search = _Search(loaded, reference, home, study, plan, settings, on_progress)
         search.run(begun)
         history = search.history()
         for network in history.front():
-            add_test_error(loaded, network.folder, settings.data_path)
+            add_test_error(loaded, network.folder, plan.data_path)
         return SearchSummary(
             trials=settings.trials,
             finished=len(history.trials),
@@ -178,16 +184,22 @@ class _Plan:
     harvest: Harvest | None
     early_stopping: EarlyStopping | None
 
+    @property
+    def data_path(self) -> Path | None:
+        """Where the data lies."""
+        return Path(self.description.data_path) if self.description.data_path else None
+
 
 def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings) -> _Plan:
     """Return the plan of a new study, or of the one there."""
-    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     description = home.description(experiment.name)
     if description is not None:
         asked = ("sampler", "seed", "known_sizes", "harvest", "early_stop")
         description.refuse_other(experiment, {name: getattr(settings, name) for name in asked})
+        description, data = _same_data(home, experiment, description, settings.data_path)
         sizes = known_sizes(experiment, data, description.scales) if description.known_sizes else None
         return _with_sampler(experiment, description, sizes)
+    data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
     name = settings.sampler or KNOWING
@@ -205,8 +217,29 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
         known_sizes=sizes is not None,
         harvest=harvest,
         early_stop=_stops_early(experiment, sizes, settings.early_stop),
+        data_fingerprint=data.fingerprint(),
     )
     return _with_sampler(experiment, description, sizes)
+
+
+def _same_data(
+    home: StudyHome, experiment: Experiment, description: StudyDescription, given: Path | None
+) -> tuple[StudyDescription, Data]:
+    """Return a study's data, read from where it was or from its new place, and the description with that place.
+
+    Raises:
+        StudyError: If it is not there any more, or the new place holds other data.
+    """
+    data = experiment.read_data(given or description.data_location(home.folder))
+    known = description.data_fingerprint
+    if known is not None and data.fingerprint() != known:
+        raise StudyError(
+            f"the study in {home.folder} was begun with other data than there is at "
+            f"{given or description.data_path or 'its place'} now; its trials cannot be compared with new ones: give "
+            "the same data, or another --out."
+        )
+    place = str(given.resolve()) if given else description.data_path
+    return replace(description, data_path=place), data
 
 
 def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> _Plan:
@@ -323,7 +356,8 @@ class _Search:
             parameters=parameters,
             seed=trial_seed(self.plan.description.seed, trial.number),
             experiment=self.reference or self.experiment,
-            data_path=self.settings.data_path,
+            data_path=self.plan.data_path,
+            device=self.settings.device,
             folder=trial_folder(self.home.trials_folder, trial.number),
             harvest=tuple(at.step for at in harvest.steps(parameters)) if harvest else (),
             stop=stopping.rule(parameters, self.history()) if stopping else None,

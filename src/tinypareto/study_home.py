@@ -56,15 +56,36 @@ class StudyDescription:
     seed: int
     scales: Mapping[str, float]  # of every objective, for the hypervolume
     reference: str | None  # names the experiment on the command line; None if it came as an object
-    data_path: str | None
+    data_path: str | None  # absolute
     known_sizes: bool = False  # whether the sampler was told what is known before training
     harvest: bool = False  # whether networks on the way of a training are measured too
     early_stop: bool = False  # whether trainings end that cannot join the front any more
+    data_fingerprint: str | None = None  # tells whether data at another place is the same
 
     @classmethod
     def of(cls, experiment: Experiment, **settings: Any) -> "StudyDescription":
         """Describe a study of an experiment; ``settings`` are the attributes that it does not have itself."""
         return cls(**_described(experiment), **settings)
+
+    def data_location(self, folder: Path) -> Path | None:
+        """Return the data's folder or archive, None if the experiment needs none.
+
+        Args:
+            folder: Of the study, for the error.
+
+        Raises:
+            StudyError: If it is not there any more.
+        """
+        if self.data_path is None:
+            return None
+        path = Path(self.data_path)
+        if not path.exists():
+            raise StudyError(
+                f"the study in {folder} reads its data from {path}, which is not there any more; put it back, or "
+                "name its new place once: "
+                f"`tinypareto search {self.reference or self.experiment} --out {folder} --data PATH`."
+            )
+        return path
 
     @classmethod
     def from_json(cls, text: str) -> "StudyDescription":
@@ -210,6 +231,13 @@ class StudyHome:
             if DESCRIPTION not in self.study.user_attrs:
                 self.study.set_user_attr(DESCRIPTION, description.to_json())
             return self.study
+
+    def describe(self, description: StudyDescription) -> None:
+        """Remember what has changed in a study's description, such as its data's place."""
+        assert self.study is not None
+        with self.turn():
+            if self.study.user_attrs[DESCRIPTION] != description.to_json():
+                self.study.set_user_attr(DESCRIPTION, description.to_json())
 
     def next_trial(self, total: int) -> Trial | None:
         """Take over the first trial that a dead search left running, else ask for a new one.

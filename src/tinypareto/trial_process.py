@@ -16,6 +16,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import torch
+
 from tinypareto.errors import TinyParetoError
 from tinypareto.evaluation import Evaluation, evaluate
 from tinypareto.experiment import Experiment, Parameters, load_experiment
@@ -37,6 +39,7 @@ class TrialTask:
     data_path: Path | None
     folder: Path  # the finished trial's home
     harvest: tuple[int, ...] = ()  # steps of the training's path to be measured too
+    device: str = "auto"
     stop: StopRule | None = None  # when the training ends before its last epoch
 
 
@@ -122,7 +125,9 @@ def _evaluate(task: TrialTask, work: Path) -> Evaluation | str:
         if isinstance(experiment, str):
             experiment = load_experiment(experiment)
         data = experiment.read_data(task.data_path)
-        return evaluate(experiment, data, task.parameters, task.seed, work, task.harvest, task.stop)
+        return evaluate(
+            experiment, data, task.parameters, task.seed, work, task.harvest, task.stop, task.device
+        )
     except (Exception, SystemExit) as error:
         with contextlib.suppress(OSError):  # the disk may be what is wrong
             if not isinstance(error, TinyParetoError):
@@ -134,7 +139,7 @@ def _evaluate(task: TrialTask, work: Path) -> Evaluation | str:
 def _reason(error: BaseException) -> str:
     if isinstance(error, TinyParetoError):
         return str(error)
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return "out of memory; lower batch_size or the network's width, or run fewer --jobs."
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"the disk is full ({error}); free some space and run the search again."

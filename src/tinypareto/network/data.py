@@ -3,6 +3,7 @@
 Axes: n samples; then C x H x W (images), C x L (series) or F (features).
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ FloatArray = npt.NDArray[np.float32]
 Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 
 MIN_SAMPLES = 16  # per split: the simulated core is compared with the host on this many
+CHECKED_SAMPLES = 1024  # at a time
+FINGERPRINT_SAMPLES = 64  # of each split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,6 +95,16 @@ class Data:
             return None
         return int(self.train.targets.max()) + 1
 
+    def fingerprint(self) -> str:
+        """Return a text that differs between data sets: of their shapes, some of their samples and all targets."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            digest.update(repr((split.inputs.shape, split.targets.shape)).encode())
+            some = np.linspace(0, len(split) - 1, FINGERPRINT_SAMPLES).astype(np.int64)
+            digest.update(split.inputs[some].tobytes())
+            digest.update(split.targets.tobytes())
+        return digest.hexdigest()[:16]
+
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one sample, without the axis n."""
@@ -117,7 +130,9 @@ def _checked_inputs(inputs: Any) -> FloatArray:
             f"a split needs at least {MIN_SAMPLES} samples, got {len(array)}; add data or split it "
             "differently."
         )
-    if not np.isfinite(array).all():
+    # Block by block, since the data may be larger than the memory that is free.
+    blocks = range(0, len(array), CHECKED_SAMPLES)
+    if not all(np.isfinite(array[begin : begin + CHECKED_SAMPLES]).all() for begin in blocks):
         bad = int((~np.isfinite(array)).reshape(len(array), -1).any(axis=1).sum())
         raise DataError(
             f"inputs must be finite, but {bad} samples hold NaN or infinity; drop or repair them."

@@ -16,16 +16,16 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from tinypareto.errors import ConfigError, TinyParetoError, TrainingError, reason
+from tinypareto.network.augment import AUGMENTATIONS, Augment
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data
+from tinypareto.network.device import mixed_precision
 from tinypareto.network.filter_pruner import FilterPruner
 from tinypareto.network.importance import Loss, importance
 from tinypareto.network.prune import PathStep, PruningConfig
 
 OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("cosine", "constant")
-
-Augment = Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # b x ... -> b x ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class TrainingConfig:
     momentum: float = 0.9  # sgd only; adam keeps PyTorch's betas
     weight_decay: float = 1e-4
     schedule: str = "cosine"  # of the learning rate, batch by batch down to 0; or "constant"
+    augmentation: str = "none"  # of images also "shift-and-mirror"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -50,7 +51,11 @@ class TrainingConfig:
             raise ConfigError(f"momentum must lie in [0, 1), got {self.momentum}; lower it.")
         if self.weight_decay < 0:
             raise ConfigError(f"weight_decay must not be negative, got {self.weight_decay}; set 0 for none.")
-        for name, allowed in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("augmentation", tuple(AUGMENTATIONS)),
+        ):
             if getattr(self, name) not in allowed:
                 raise ConfigError(
                     f"{name} must be one of {allowed}, got {getattr(self, name)!r}; pick one of them."
@@ -150,9 +155,10 @@ def train_network(
     augment: Augment | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> TrainedNetwork:
-    """Train and prune a copy of ``model`` on the training split; bit for bit the same for the same arguments.
+    """Train and prune a copy of ``model`` on the training split, on the device where ``model`` is.
 
-    A function of the same signature can take this one's place.
+    Bit for bit the same for the same arguments, on a processor. On a GPU products are taken in mixed precision where
+    that is faster, and the order of sums is the GPU's. A function of the same signature can take this one's place.
 
     Args:
         model: The network, unpruned; it stays as it is.
@@ -162,7 +168,7 @@ def train_network(
         seed: Decides the order of samples, the augmentation and everything else that is drawn.
         loss: (outputs, targets) -> scalar, minimised; default: cross entropy, or the mean squared error if
             the targets are real values.
-        augment: (b inputs, generator) -> b inputs, called on every batch.
+        augment: (b inputs, generator) -> b inputs, called on every batch; default: what ``training`` names.
         on_epoch: Called after every epoch with its record and the network, which it must not change; the training ends
             there if it returns True.
 
@@ -171,6 +177,7 @@ def train_network(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for dropout and the like inside the network
+        augment = augment or AUGMENTATIONS[training.augmentation]
         loop = _Loop(copy.deepcopy(model), data, training, pruning, seed, loss or default_loss(data), augment)
         history: list[EpochRecord] = []
         path = []
@@ -217,6 +224,7 @@ class _Loop:
     """One training under way: the network, its optimizer and the data on the network's device."""
 
     EVIDENCE = 256  # training samples that the heuristics taylor and apoz see at each step
+    CHECKED = 20  # batches after which losses are looked at: a GPU would stand still for each look
     STATISTICS = 256  # of a batch, when the mean and variance of normalised values are found anew
 
     def __init__(
@@ -230,7 +238,7 @@ class _Loop:
         augment: Augment | None,
     ) -> None:
         self.model = model
-        device = _device_of(model)
+        self._device = device = _device_of(model)
         self._training, self._pruning, self._loss, self._augment = training, pruning, loss, augment
         self._generator = torch.Generator().manual_seed(seed)
         self._format = torch.channels_last if data.train.inputs.ndim == 4 else torch.contiguous_format
@@ -252,7 +260,11 @@ class _Loop:
         self._average = AveragedModel(self.model) if average else None
         first_rate = self._learning_rate()
         self.model.train()
-        losses = [self._train_batch(batch, epoch) for batch in self._order()]
+        losses: list[float] = []
+        order = self._order()
+        for begin in range(0, len(order), self.CHECKED):
+            steps = [self._train_batch(batch) for batch in order[begin : begin + self.CHECKED]]
+            losses += self._finite(torch.stack(steps), epoch)
         return EpochRecord(
             epoch=epoch,
             loss=sum(losses) / len(losses),
@@ -271,9 +283,9 @@ class _Loop:
         """
         assert self._average is not None
         model: nn.Module = self._average.module
-        inputs = self._inputs.contiguous(memory_format=self._format)
+        batches = torch.split(self._inputs, self.STATISTICS)
         with torch.random.fork_rng(devices=[]):  # dropout must not draw what the training would
-            update_bn(torch.split(inputs, self.STATISTICS), model)
+            update_bn((batch.contiguous(memory_format=self._format) for batch in batches), model)
         return model.eval()
 
     def _prune(self, share: float) -> int:
@@ -290,29 +302,40 @@ class _Loop:
         self._optimizer = self._new_optimizer()
         return removed
 
-    def _train_batch(self, batch: torch.Tensor, epoch: int) -> float:
+    def _train_batch(self, batch: torch.Tensor) -> torch.Tensor:
+        """Take one step and return the loss, which may still be under way on the device."""
         inputs = self._inputs[batch]
         if self._augment is not None:
             inputs = self._augment(inputs, self._generator)
         inputs = inputs.contiguous(memory_format=self._format)
         self._optimizer.param_groups[0]["lr"] = self._learning_rate()
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(self.model(inputs), self._targets[batch])
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss must stay finite, but was {value} in epoch {epoch + 1} of {self._training.epochs};"
-                f" lower learning_rate (now {self._training.learning_rate:g}) or check the data's scale."
-            )
+        with mixed_precision(self._device):
+            loss = self._loss(self.model(inputs), self._targets[batch])
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.model)
         self._batches_done += 1
-        return value
+        return loss.detach()
+
+    def _finite(self, losses: torch.Tensor, epoch: int) -> list[float]:
+        """Return losses as numbers.
+
+        Raises:
+            TrainingError: If one is not finite.
+        """
+        values: list[float] = losses.tolist()
+        for value in values:
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss must stay finite, but was {value} in epoch {epoch + 1} of {self._training.epochs};"
+                    f" lower learning_rate (now {self._training.learning_rate:g}) or check the data's scale."
+                )
+        return values
 
     def _order(self) -> tuple[torch.Tensor, ...]:
-        order = torch.randperm(len(self._inputs), generator=self._generator)
+        order = torch.randperm(len(self._inputs), generator=self._generator).to(self._device)
         return torch.split(order, self._training.batch_size)[: self._batches_per_epoch]
 
     def _learning_rate(self) -> float:
