@@ -129,6 +129,7 @@ LAYERS = [
     "trial_process",
     "study",
     "results",
+    "retarget",
     "progress",
     "experiments.digits",
     "experiments.resnet18_cifar10",

@@ -231,6 +231,34 @@ def confirm(
 
 
 @app.command()
+def retarget(
+    folder: StudyArgument,
+    target: TargetOption,
+    output: Annotated[
+        Path | None, typer.Option(help="The new study's folder. [default: DIR with the target behind]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a study's networks for another core or board, into a new study; nothing is trained.
+
+    Stop it whenever you like: the same command goes on where it stopped.
+    """
+    from dataclasses import asdict
+
+    from tinypareto.progress import CountDisplay
+    from tinypareto.retarget import retarget_study
+
+    made = retarget_study(folder, target, output, on_trial=CountDisplay())
+    if as_json:
+        print(json.dumps({**asdict(made), "folder": str(made.folder)}))
+        return
+    print(
+        f"{made.measured} networks measured for {target}, {len(made.missing)} not.\n"
+        f"Next: `tinypareto front {made.folder}` and `tinypareto search {made.reference} --out {made.folder}`."
+    )
+
+
+@app.command()
 def export(
     folder: StudyArgument,
     trial: TrialOption,

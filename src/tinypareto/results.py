@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.distributions import json_to_distribution
 
 from tinypareto.errors import StudyError
@@ -13,7 +12,7 @@ from tinypareto.evaluation import add_test_error
 from tinypareto.experiment import load_experiment
 from tinypareto.front import pick_knee
 from tinypareto.space import Space
-from tinypareto.study_home import StudyHome, database_errors
+from tinypareto.study_home import existing_study
 from tinypareto.trials import FinishedTrial, FoundNetwork, History, read_history, read_metrics
 
 
@@ -23,17 +22,8 @@ def open_history(folder: Path) -> History:
     Raises:
         StudyError: If there is none, or its database cannot be read.
     """
-    if not (folder / "trials").is_dir():
-        raise StudyError(
-            f"there is no study in {folder}; begin one with `tinypareto search ... --out {folder}`."
-        )
-    with StudyHome(folder) as home:
-        description = home.description()
-        if description is None:
-            raise StudyError(f"the study in {folder} has no trial yet; run `tinypareto search` first.")
-        study = home.open(description, optuna.samplers.RandomSampler())
-        with database_errors(home.url):
-            return read_history(study, description, home.trials_folder)
+    with existing_study(folder) as (home, description, study):
+        return read_history(study, description, home.trials_folder)
 
 
 def front_rows(folder: Path, only_knee: bool = False) -> list[dict[str, Any]]:
@@ -78,6 +68,7 @@ def explain_network(folder: Path, name: str) -> dict[str, Any]:
     predictions = {
         name: {"mean": mean, "std": std, "measured": measured.get(name)}
         for name, mean, std in zip(names, reasons["mean"], reasons["std"], strict=False)
+        if mean is not None  # of another core, before the study was retargeted
     }
     return {
         "trial": trial.number,
