@@ -126,6 +126,7 @@ LAYERS = [
     "scales",
     "study_home",
     "trials",
+    "choice",
     "trial_process",
     "study",
     "results",

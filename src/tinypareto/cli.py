@@ -69,12 +69,6 @@ class Toolchain(str, Enum):
     GCC = "gcc"
 
 
-class Pick(str, Enum):
-    """Which trial of the front to show alone."""
-
-    KNEE = "knee"
-
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 StudyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder (search's --out).")]
 TrialOption = Annotated[
@@ -149,7 +143,12 @@ def search(
 @app.command()
 def front(
     folder: StudyArgument,
-    pick: Annotated[Pick | None, typer.Option(help="Show one trial alone: the best compromise.")] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            help="Show one network and why: knee, the best compromise, or the smallest of an objective."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the feasible Pareto networks: objectives and test error.
@@ -158,14 +157,16 @@ def front(
     """
     from tinypareto.results import front_rows
 
-    rows = front_rows(folder, only_knee=pick is Pick.KNEE)
+    rows = front_rows(folder, pick)
     if as_json:
         print(json.dumps(rows))
         return
     if not rows:
         print("No feasible trial yet: run more trials or raise the limits.")
         return
-    table = Table(title=f"{len(rows)} feasible Pareto networks" if pick is None else "Knee of the front")
+    if pick is not None:
+        print(rows[0]["why"])
+    table = Table(title=f"{len(rows)} feasible Pareto networks" if pick is None else f"--pick {pick}")
     for name in ("trial", *rows[0]["objectives"], "test_error"):
         table.add_column(name, justify="right")
     for row in rows:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from optuna.distributions import json_to_distribution
 
+from tinypareto.choice import choose
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import add_test_error
 from tinypareto.experiment import load_experiment
-from tinypareto.front import pick_knee
 from tinypareto.space import Space
 from tinypareto.study_home import existing_study
 from tinypareto.trials import FinishedTrial, FoundNetwork, History, read_history, read_metrics
@@ -26,21 +26,25 @@ def open_history(folder: Path) -> History:
         return read_history(study, description, home.trials_folder)
 
 
-def front_rows(folder: Path, only_knee: bool = False) -> list[dict[str, Any]]:
+def front_rows(folder: Path, pick: str | None = None) -> list[dict[str, Any]]:
     """Return the feasible Pareto networks, by trial, as ``tinypareto front --json`` prints them.
 
     The test split is run for those that have no test error yet, as after an interrupted search.
 
     Args:
         folder: The study's folder.
-        only_knee: Return only the network that `pick_knee` takes.
+        pick: "knee" or an objective: return only the network that `choose` takes, and with it ``why``.
+
+    Raises:
+        ConfigError: If ``pick`` is something else.
     """
     history = open_history(folder)
+    if pick is not None:
+        choice = choose(history, pick)
+        if choice is None:
+            return []
+        return [{**_row(choice.network, _test_error(history, choice.network)), "why": choice.why}]
     networks = history.front()
-    if only_knee and networks:
-        names = history.description.objectives
-        values = [[network.objectives[name] for name in names] for network in networks]
-        networks = (networks[pick_knee(values)],)
     return [_row(network, _test_error(history, network)) for network in networks]
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 import plotly.offline  # type: ignore[import-untyped]
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tinypareto.front import pick_knee
+from tinypareto.choice import choose
 from tinypareto.report.plots import axis_of, breakdown_figure, hypervolume_figure, pareto_figure
 from tinypareto.results import front_rows, open_history
 from tinypareto.trials import FoundNetwork, History, read_metrics
@@ -48,6 +48,7 @@ def render_page(history: History, test_errors: TestErrors) -> str:
         rom=_div(breakdown_figure(breakdowns, "rom: ")),
         ram=_div(breakdown_figure(breakdowns, "ram: ")),
         columns=[axis_of(name)[0] for name in history.description.objectives],
+        knee=choose(history),
         rows=_rows(history, front, test_errors),
         failures=[trial for trial in history.trials if trial.failure is not None],
         warnings=_warnings(history),
@@ -65,11 +66,11 @@ def _div(figure: go.Figure) -> str:
 def _rows(history: History, front: tuple[FoundNetwork, ...], test_errors: TestErrors) -> list[dict[str, Any]]:
     names = history.description.objectives
     points = [[network.objectives[name] for name in names] for network in front]
-    knee = front[pick_knee(points)] if points else None
+    knee = choose(history)
     return [
         {
             "name": network.name,
-            "knee": network == knee,
+            "knee": knee is not None and network == knee.network,
             "values": [f"{value / axis_of(name)[1]:.4g}" for name, value in zip(names, point, strict=True)],
             "test_error": test_errors.get((network.number, network.step)),
             "parameters": ", ".join(f"{name} {_short(value)}" for name, value in network.parameters.items()),
