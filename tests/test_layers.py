@@ -127,6 +127,7 @@ LAYERS = [
     "study_home",
     "trials",
     "choice",
+    "calibration",
     "trial_process",
     "study",
     "results",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import json_to_distribution
 
+from tinypareto.calibration import gain_of
 from tinypareto.choice import choose
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import add_test_error
@@ -69,8 +70,15 @@ def explain_network(folder: Path, name: str) -> dict[str, Any]:
     space = Space({name: json_to_distribution(text) for name, text in history.description.space.items()})
     path = np.array(reasons["path"])
     measured = network.objectives if network else {}
+    intervals = dict(zip(names, reasons.get("interval", ()), strict=False))
+    gain = gain_of(history, trial)
     predictions = {
-        name: {"mean": mean, "std": std, "measured": measured.get(name)}
+        name: {
+            "mean": mean,
+            "std": std,
+            "interval": intervals.get(name),
+            "measured": measured.get(name),
+        }
         for name, mean, std in zip(names, reasons["mean"], reasons["std"], strict=False)
         if mean is not None  # of another core, before the study was retargeted
     }
@@ -85,6 +93,7 @@ def explain_network(folder: Path, name: str) -> dict[str, Any]:
         "objectives": predictions,
         "reward": reasons["reward"],
         "feasibility": reasons["feasibility"],
+        "gain": {"promised": gain.promised, "came": gain.came} if gain else None,
         "harvested": [one.name for one in trial.harvested],
         "failure": trial.failure,
     }

@@ -223,8 +223,8 @@ class _Move:
         """Return what was predicted and holds on every core; None in place of the rest."""
         same = [name in SAME_ON_EVERY_CORE for name in self.experiment.objectives]
         lists = {
-            key: [value if stays else None for value, stays in zip(reasons[key], same, strict=False)]
-            for key in ("mean", "std")
+            key: [value if stays else None for value, stays in zip(reasons.get(key, ()), same, strict=False)]
+            for key in ("mean", "std", "interval")
         }
         return {**lists, "reward": None, "feasibility": None}
 
