@@ -1,5 +1,6 @@
 """Finished trials of a made-up study with an error and a ROM that may be 2 KB."""
 
+import dataclasses
 from pathlib import Path
 
 from tinypareto.study_home import StudyDescription
@@ -25,6 +26,12 @@ def finished_trial(number, error, rom, failure=None):
         reasons=None,
         seconds=1.0,
     )
+
+
+def predicted(trial, error, interval, feasibility=1.0):
+    """A trial whose sampler predicted an error and its 90 % interval, and knew that the ROM would be 1 KB."""
+    reasons = {"mean": [error, 1024.0], "std": [0.0, 0.0], "interval": [interval, [1024.0, 1024.0]]}
+    return dataclasses.replace(trial, reasons={**reasons, "feasibility": feasibility})
 
 
 def history_of(*trials):

@@ -73,7 +73,8 @@ def test_front_rows_are_feasible_undominated_and_tested(uninterrupted):
 
 
 def test_knee_is_one_of_the_front(uninterrupted):
-    (knee,) = front_rows(uninterrupted, only_knee=True)
+    (knee,) = front_rows(uninterrupted, "knee")
+    assert f"Trial {knee['trial']} is" in knee.pop("why")
     assert knee in front_rows(uninterrupted)
 
 

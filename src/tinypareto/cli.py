@@ -79,12 +79,6 @@ class Device(str, Enum):
     CUDA = "cuda"
 
 
-class Pick(str, Enum):
-    """Which trial of the front to show alone."""
-
-    KNEE = "knee"
-
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 StudyArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder (search's --out).")]
 TrialOption = Annotated[
@@ -177,7 +171,12 @@ def search(
 @app.command()
 def front(
     folder: StudyArgument,
-    pick: Annotated[Pick | None, typer.Option(help="Show one trial alone: the best compromise.")] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            help="Show one network and why: knee, the best compromise, or the smallest of an objective."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the feasible Pareto networks: objectives and test error.
@@ -186,14 +185,16 @@ def front(
     """
     from tinypareto.results import front_rows
 
-    rows = front_rows(folder, only_knee=pick is Pick.KNEE)
+    rows = front_rows(folder, pick)
     if as_json:
         print(json.dumps(rows))
         return
     if not rows:
         print("No feasible trial yet: run more trials or raise the limits.")
         return
-    table = Table(title=f"{len(rows)} feasible Pareto networks" if pick is None else "Knee of the front")
+    if pick is not None:
+        print(rows[0]["why"])
+    table = Table(title=f"{len(rows)} feasible Pareto networks" if pick is None else f"--pick {pick}")
     for name in ("trial", *rows[0]["objectives"], "test_error"):
         table.add_column(name, justify="right")
     for row in rows:
@@ -256,6 +257,34 @@ def confirm(
         print(json.dumps([confirmation_json(confirmation) for confirmation in confirmations]))
         return
     Console().print(confirmation_table(confirmations))
+
+
+@app.command()
+def retarget(
+    folder: StudyArgument,
+    target: TargetOption,
+    output: Annotated[
+        Path | None, typer.Option(help="The new study's folder. [default: DIR with the target behind]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a study's networks for another core or board, into a new study; nothing is trained.
+
+    Stop it whenever you like: the same command goes on where it stopped.
+    """
+    from dataclasses import asdict
+
+    from tinypareto.progress import CountDisplay
+    from tinypareto.retarget import retarget_study
+
+    made = retarget_study(folder, target, output, on_trial=CountDisplay())
+    if as_json:
+        print(json.dumps({**asdict(made), "folder": str(made.folder)}))
+        return
+    print(
+        f"{made.measured} networks measured for {target}, {len(made.missing)} not.\n"
+        f"Next: `tinypareto front {made.folder}` and `tinypareto search {made.reference} --out {made.folder}`."
+    )
 
 
 @app.command()

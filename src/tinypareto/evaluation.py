@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch import nn
 from tinypareto.errors import ConfigError, ExperimentError, TinyParetoError
 from tinypareto.experiment import MEASURED, Experiment, Parameters, parameters_at, train_and_prune
 from tinypareto.mcu.firmware import (
+    Measurement,
     Program,
     build_firmware,
     compare_outputs,
@@ -97,7 +99,7 @@ def evaluate(
         TinyParetoError: Of the stage that failed.
     """
     clock = _Clock()
-    _write_json(folder / "parameters.json", {"seed": seed, "parameters": dict(parameters)})
+    write_json(folder / "parameters.json", {"seed": seed, "parameters": dict(parameters)})
     print(f"{experiment.name}, seed {seed}: {dict(parameters)}")
     with clock.stage("train"):
         network, curve, trained_on = _trained(experiment, data, parameters, seed, stop, device)
@@ -126,7 +128,7 @@ def evaluate(
             )
     evaluation = replace(evaluation, curve=curve, harvested=harvested, seconds=clock.seconds)
     print(f"objectives: {evaluation.objectives}")
-    _write_metrics(folder, evaluation)
+    write_network(folder, evaluation)
     return evaluation
 
 
@@ -181,28 +183,18 @@ def _measured(
         )
         compare_outputs(measurement.outputs, quantized_outputs[:SIMULATED_SAMPLES])
         record_sizes(firmware, measurement)
-    footprint = measurement.footprint
     measured = {
         "error": float(experiment.metric(outputs, data.validation.targets)),
-        "rom_bytes": footprint.rom_bytes,
-        "ram_bytes": footprint.ram_bytes,
         "flops": 2 * network.macs,
-        "instructions": measurement.instructions,
-        "cycles": measurement.cycles,
-        "code_bytes": footprint.code_bytes,
-        "weight_bytes": footprint.weight_bytes,
-        "arena_bytes": footprint.arena_bytes,
-        "stack_bytes": footprint.stack_bytes,
         "parameters": network.parameters,
+        **_measured_on_core(experiment, measurement, folder),
     }
-    if experiment.measure is not None:
-        measured |= {name: float(value) for name, value in experiment.measure(folder).items()}
     evaluation = Evaluation(
         parameters=dict(parameters),
         seed=seed,
         objectives=_objectives(experiment, measured),
         measured=measured,
-        breakdown=footprint.breakdown,
+        breakdown=measurement.footprint.breakdown,
         warnings=_warnings(network, data, outputs),
         seconds=clock.seconds,
         versions=versions(),
@@ -210,6 +202,68 @@ def _measured(
     for warning in evaluation.warnings:
         print(f"warning: {warning}")
     return evaluation
+
+
+def _measured_on_core(experiment: Experiment, measurement: Measurement, folder: Path) -> dict[str, Any]:
+    """Return what depends on the core, by name."""
+    footprint = measurement.footprint
+    own = {} if experiment.measure is None else experiment.measure(folder)
+    return {
+        "rom_bytes": footprint.rom_bytes,
+        "ram_bytes": footprint.ram_bytes,
+        "instructions": measurement.instructions,
+        "cycles": measurement.cycles,
+        "code_bytes": footprint.code_bytes,
+        "weight_bytes": footprint.weight_bytes,
+        "arena_bytes": footprint.arena_bytes,
+        "stack_bytes": footprint.stack_bytes,
+        **{name: float(value) for name, value in own.items()},
+    }
+
+
+def measure_again(
+    experiment: Experiment, data: Data, evaluation: Evaluation, source: Path, folder: Path
+) -> Evaluation:
+    """Compile and measure an evaluated network for the experiment's core; nothing is trained.
+
+    What the network computes is the same to the last bit on every core, so its errors are kept. The host build and the
+    simulated core must agree on 16 samples, as in `evaluate`.
+
+    Args:
+        experiment: For which core.
+        data: Whose validation samples are run.
+        evaluation: Of the network, for whatever core.
+        source: Its folder, which holds its int8 ONNX.
+        folder: An existing folder for its new artefacts; those that do not depend on the core are copied.
+
+    Raises:
+        TinyParetoError: Of the stage that failed.
+    """
+    clock = _Clock()
+    for name in ("parameters.json", "model.onnx", "model.int8.onnx", "log.txt"):
+        if (source / name).exists():
+            shutil.copy2(source / name, folder / name)
+    with clock.stage("compile"):
+        program = read_program(folder / "model.int8.onnx", experiment.core)
+        firmware = build_firmware(program, folder)
+    with clock.stage("simulate"):
+        samples = data.validation.inputs[:SIMULATED_SAMPLES]
+        measurement = measure(firmware, quantize_input(program.graph, samples))
+        targets = data.validation.targets[:SIMULATED_SAMPLES]
+        _, outputs = _predict(program, Split(inputs=samples, targets=targets))
+        compare_outputs(measurement.outputs, outputs)
+        record_sizes(firmware, measurement)
+    measured = {**evaluation.measured, **_measured_on_core(experiment, measurement, folder)}
+    again = replace(
+        evaluation,
+        objectives=_objectives(experiment, measured),
+        measured=measured,
+        breakdown=measurement.footprint.breakdown,
+        seconds={**evaluation.seconds, **clock.seconds},
+        versions=versions(),
+    )
+    write_network(folder, again)
+    return again
 
 
 def _harvested(
@@ -239,14 +293,14 @@ def _harvested(
             path=(),
         )
         own.mkdir(exist_ok=True)
-        _write_json(own / "parameters.json", {"seed": seed, "step": passed.at.step, "parameters": really})
+        write_json(own / "parameters.json", {"seed": seed, "step": passed.at.step, "parameters": really})
         try:
             evaluation = _measured(experiment, data, then, at, seed, own, _Clock())
         except TinyParetoError as error:  # the training itself is done and shall count
             print(f"warning: step {passed.at.step} gave no firmware: {error}")
             continue
         evaluation = replace(evaluation, parameters=really, step=passed.at.step)
-        _write_metrics(own, evaluation)
+        write_network(own, evaluation)
         yield evaluation
 
 
@@ -278,15 +332,15 @@ def step_folder(folder: Path, step: int) -> Path:
 def read_evaluation(folder: Path, parameters: Parameters, seed: int) -> Evaluation | None:
     """Return what ``folder`` holds if it is the whole evaluation of just these parameters and this seed."""
     try:
-        found, steps = _read_metrics(folder)
-        harvested = tuple(_read_metrics(step_folder(folder, step))[0] for step in steps)
+        found, steps = read_network(folder)
+        harvested = tuple(read_network(step_folder(folder, step))[0] for step in steps)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     found = replace(found, harvested=harvested)
     return found if found.parameters == dict(parameters) and found.seed == seed else None
 
 
-def _read_metrics(folder: Path) -> tuple[Evaluation, list[int]]:
+def read_network(folder: Path) -> tuple[Evaluation, list[int]]:
     """Return what ``metrics.json`` holds of a network, and the steps that were harvested on the way to it."""
     values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     steps = values.pop("harvested", [])
@@ -297,10 +351,10 @@ def _read_metrics(folder: Path) -> tuple[Evaluation, list[int]]:
     }), steps
 
 
-def _write_metrics(folder: Path, evaluation: Evaluation) -> None:
+def write_network(folder: Path, evaluation: Evaluation) -> None:
     """Write ``metrics.json``; of what was harvested it names the steps, whose folders hold the rest."""
     steps = [one.step for one in evaluation.harvested]
-    _write_json(folder / "metrics.json", {**asdict(replace(evaluation, harvested=())), "harvested": steps})
+    write_json(folder / "metrics.json", {**asdict(replace(evaluation, harvested=())), "harvested": steps})
 
 
 def add_test_error(experiment: Experiment, folder: Path, data_path: Path | None) -> float:
@@ -313,7 +367,7 @@ def add_test_error(experiment: Experiment, folder: Path, data_path: Path | None)
         test = experiment.read_data(data_path).test
         outputs, _ = _predict(read_program(folder / "model.int8.onnx", experiment.core), test)
         metrics["test_error"] = float(experiment.metric(outputs, test.targets))
-        _write_json(folder / "metrics.json", metrics)
+        write_json(folder / "metrics.json", metrics)
     return float(metrics["test_error"])
 
 
@@ -366,7 +420,7 @@ class _Clock:
         print(f"{name}: {self.seconds[name]} s")
 
 
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write whole or not at all, so that a reader never meets half a document."""
     part = path.with_suffix(".part")
     with open(part, "w", encoding="utf-8") as file:

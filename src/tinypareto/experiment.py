@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -141,6 +141,10 @@ class Experiment:
         """The microcontroller that ``target`` names."""
         return target_named(self.target)
 
+    def excesses(self, objectives: Mapping[str, float]) -> dict[str, float]:
+        """Return by how much of each limit a network exceeds it, by objective; kept at <= 0."""
+        return {name: (objectives[name] - limit) / limit for name, limit in self.limits.items()}
+
     def read_data(self, path: Path | None = None) -> Data:
         """Call ``load_data``, with ``path`` if it takes one.
 
@@ -185,9 +189,29 @@ def builtin_experiments() -> dict[str, str]:
 def load_experiment(reference: str) -> Experiment:
     """Return the experiment that ``reference`` names: a built-in one or ``path/to/file.py:name``.
 
+    ``digits@cortex-m0plus`` is the same experiment for another target.
+
     Raises:
         ExperimentError: If there is no such experiment, file or attribute, or the file raises.
+        ConfigError: If there is no such target.
     """
+    reference, target = split_reference(reference)
+    experiment = _load_for_its_own_target(reference)
+    return experiment if target is None else replace(experiment, target=target)
+
+
+def split_reference(reference: str) -> tuple[str, str | None]:
+    """Return a reference without its target, and the target, None if it names none.
+
+    Example:
+        >>> split_reference("me@home/file.py:small@cortex-m3"), split_reference("me@home/file.py:small")
+        (('me@home/file.py:small', 'cortex-m3'), ('me@home/file.py:small', None))
+    """
+    name, at, target = reference.rpartition("@")
+    return (name, target) if at and ".py" not in target else (reference, None)
+
+
+def _load_for_its_own_target(reference: str) -> Experiment:
     if ".py:" in reference or reference.endswith(".py"):
         path, _, attribute = reference.partition(".py:")
         module = _import_file(Path(f"{path.removesuffix('.py')}.py"))

@@ -113,7 +113,7 @@ def normalised_hypervolume(
     return hypervolume(values[front] / divisor, np.ones(len(divisor)))
 
 
-def pick_knee(values: npt.ArrayLike) -> int:
+def pick_knee(values: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> int:
     """Return the index of the front point nearest to the ideal point, the compromise of all objectives.
 
     Each objective is scaled to 0..1 over the front; one that is constant there does not count. The
@@ -121,6 +121,7 @@ def pick_knee(values: npt.ArrayLike) -> int:
 
     Args:
         values: Objective values of a front, n x m with n >= 1, minimised.
+        weights: m, of the squared distance along each objective; None for 1.
 
     Raises:
         ShapeError: If there is no point.
@@ -135,7 +136,8 @@ def pick_knee(values: npt.ArrayLike) -> int:
     low = values.min(axis=0)
     span = values.max(axis=0) - low
     scaled = (values - low) / np.where(span > 0, span, 1.0)
-    return int(np.square(scaled).sum(axis=1).argmin())
+    factors = np.ones(values.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
+    return int((np.square(scaled) @ factors).argmin())
 
 
 def _matrix(values: npt.ArrayLike, name: str) -> Matrix:

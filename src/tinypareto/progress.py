@@ -1,5 +1,6 @@
 """What a running search shows: a bar in a terminal, one line a trial elsewhere."""
 
+import time
 from types import TracebackType
 
 from rich.console import Console
@@ -61,6 +62,20 @@ class ProgressDisplay:
             if not self._console.is_terminal:
                 line = f"{len(finished)}/{progress.total}: {standing}"
                 self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class CountDisplay:
+    """Shows how many of some pieces of work are done, on standard error, with the time left."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._begun = time.monotonic()
+
+    def __call__(self, done: int, total: int, line: str) -> None:
+        """Say that ``done`` of ``total`` are done, the last of them with ``line``."""
+        left = (time.monotonic() - self._begun) / done * (total - done)
+        said = f"{done}/{total}: {line}" + (f" ({left:.0f} s left)" if done < total else "")
+        self._console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def trial_line(trial: FinishedTrial) -> str:

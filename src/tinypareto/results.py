@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.distributions import json_to_distribution
 
+from tinypareto.calibration import gain_of
+from tinypareto.choice import choose
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import add_test_error
 from tinypareto.experiment import load_experiment
-from tinypareto.front import pick_knee
 from tinypareto.space import Space
-from tinypareto.study_home import StudyHome, database_errors
+from tinypareto.study_home import existing_study
 from tinypareto.trials import FinishedTrial, FoundNetwork, History, read_history, read_metrics
 
 
@@ -23,34 +23,29 @@ def open_history(folder: Path) -> History:
     Raises:
         StudyError: If there is none, or its database cannot be read.
     """
-    if not (folder / "trials").is_dir():
-        raise StudyError(
-            f"there is no study in {folder}; begin one with `tinypareto search ... --out {folder}`."
-        )
-    with StudyHome(folder) as home:
-        description = home.description()
-        if description is None:
-            raise StudyError(f"the study in {folder} has no trial yet; run `tinypareto search` first.")
-        study = home.open(description, optuna.samplers.RandomSampler())
-        with database_errors(home.url):
-            return read_history(study, description, home.trials_folder)
+    with existing_study(folder) as (home, description, study):
+        return read_history(study, description, home.trials_folder)
 
 
-def front_rows(folder: Path, only_knee: bool = False) -> list[dict[str, Any]]:
+def front_rows(folder: Path, pick: str | None = None) -> list[dict[str, Any]]:
     """Return the feasible Pareto networks, by trial, as ``tinypareto front --json`` prints them.
 
     The test split is run for those that have no test error yet, as after an interrupted search.
 
     Args:
         folder: The study's folder.
-        only_knee: Return only the network that `pick_knee` takes.
+        pick: "knee" or an objective: return only the network that `choose` takes, and with it ``why``.
+
+    Raises:
+        ConfigError: If ``pick`` is something else.
     """
     history = open_history(folder)
+    if pick is not None:
+        choice = choose(history, pick)
+        if choice is None:
+            return []
+        return [{**_row(choice.network, _test_error(folder, history, choice.network)), "why": choice.why}]
     networks = history.front()
-    if only_knee and networks:
-        names = history.description.objectives
-        values = [[network.objectives[name] for name in names] for network in networks]
-        networks = (networks[pick_knee(values)],)
     return [_row(network, _test_error(folder, history, network)) for network in networks]
 
 
@@ -75,9 +70,17 @@ def explain_network(folder: Path, name: str) -> dict[str, Any]:
     space = Space({name: json_to_distribution(text) for name, text in history.description.space.items()})
     path = np.array(reasons["path"])
     measured = network.objectives if network else {}
+    intervals = dict(zip(names, reasons.get("interval", ()), strict=False))
+    gain = gain_of(history, trial)
     predictions = {
-        name: {"mean": mean, "std": std, "measured": measured.get(name)}
+        name: {
+            "mean": mean,
+            "std": std,
+            "interval": intervals.get(name),
+            "measured": measured.get(name),
+        }
         for name, mean, std in zip(names, reasons["mean"], reasons["std"], strict=False)
+        if mean is not None  # of another core, before the study was retargeted
     }
     return {
         "trial": trial.number,
@@ -90,6 +93,7 @@ def explain_network(folder: Path, name: str) -> dict[str, Any]:
         "objectives": predictions,
         "reward": reasons["reward"],
         "feasibility": reasons["feasibility"],
+        "gain": {"promised": gain.promised, "came": gain.came} if gain else None,
         "harvested": [one.name for one in trial.harvested],
         "failure": trial.failure,
     }

@@ -380,7 +380,7 @@ class _Search:
             if outcome.stopped:
                 self._tell_stopped(trial, outcome, seen)
                 return
-            for name, excess in self._excesses(outcome).items():
+            for name, excess in self.experiment.excesses(outcome.objectives).items():
                 if name not in trial.constraints:  # set before a kill: the same value
                     trial.set_constraint(name, excess)
             if seen:
@@ -400,11 +400,6 @@ class _Search:
     def _values(self, outcome: Evaluation) -> list[float]:
         return [outcome.objectives[name] for name in self.experiment.objectives]
 
-    def _excesses(self, outcome: Evaluation) -> dict[str, float]:
-        """Return by how much of each limit a network exceeds it."""
-        limits = self.experiment.limits
-        return {name: (outcome.objectives[name] - limit) / limit for name, limit in limits.items()}
-
     def _observation(self, trial: Trial, harvested: Evaluation) -> Observation:
         """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
         at = next(at for at in training_path(trial.params) if at.step == harvested.step)
@@ -413,7 +408,7 @@ class _Search:
             fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
             parameters=parameters_at(trial.params, at),
             values=tuple(self._values(harvested)),
-            constraints=self._excesses(harvested),
+            constraints=self.experiment.excesses(harvested.objectives),
         )
 
 

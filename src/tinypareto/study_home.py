@@ -284,6 +284,26 @@ class StudyHome:
             return False
 
 
+@contextlib.contextmanager
+def existing_study(folder: Path) -> Iterator[tuple[StudyHome, StudyDescription, optuna.Study]]:
+    """Yield the study in ``folder`` opened for reading; nothing is changed.
+
+    Raises:
+        StudyError: If there is none, or its database cannot be read.
+    """
+    if not (folder / "trials").is_dir():
+        raise StudyError(
+            f"there is no study in {folder}; begin one with `tinypareto search ... --out {folder}`."
+        )
+    with StudyHome(folder) as home:
+        description = home.description()
+        if description is None:
+            raise StudyError(f"the study in {folder} has no trial yet; run `tinypareto search` first.")
+        study = home.open(description, optuna.samplers.RandomSampler())
+        with database_errors(home.url):
+            yield home, description, study
+
+
 def open_storage(url: str) -> optuna.storages.BaseStorage:
     """Return the storage at ``url``; a locked SQLite file is waited for."""
     if not url.startswith("sqlite:"):

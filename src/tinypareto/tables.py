@@ -53,11 +53,17 @@ def explanation_table(said: Mapping[str, Any]) -> Group:
             f"Reward {said['reward']:.3g} (what the sampler maximises: the larger, the more of the front is gained); "
             f"probability that every limit is kept: {said['feasibility']:.3f}."
         )
-    objectives = _table("Objectives", "", "predicted", "standard deviation", "measured")
+    if said["gain"] is not None:
+        lines.append(
+            f"Hypervolume that its end was expected to add: {said['gain']['promised']:.4f}; it added "
+            f"{said['gain']['came']:.4f}."
+        )
+    objectives = _table("Objectives", "", "predicted", "standard deviation", "in 90 % of cases", "measured")
     for name, found in said["objectives"].items():
         known = found["std"] < KNOWN_SHARE * abs(found["mean"])
         deviation = "known beforehand" if known else _number(found["std"])
-        objectives.add_row(name, _number(found["mean"]), deviation, _number(found["measured"]))
+        ends = "" if known or found["interval"] is None else " to ".join(map(_number, found["interval"]))
+        objectives.add_row(name, _number(found["mean"]), deviation, ends, _number(found["measured"]))
     parameters = _table("Parameters", "", *(["start"] if said["start"] else []), "chosen")
     for name, value in said["parameters"].items():
         start = [_number(said["start"][name])] if said["start"] else []

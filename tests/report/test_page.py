@@ -1,9 +1,16 @@
 import pytest
 from small_histories import finished_trial as trial
-from small_histories import history_of
+from small_histories import history_of, predicted
 
+from tinypareto.calibration import Gain
 from tinypareto.report.page import render_page
-from tinypareto.report.plots import breakdown_figure, hypervolume_figure, pareto_figure
+from tinypareto.report.plots import (
+    breakdown_figure,
+    calibration_figure,
+    gains_figure,
+    hypervolume_figure,
+    pareto_figure,
+)
 
 HISTORY = history_of(
     trial(0, 0.5, 1024.0), trial(1, 0.1, 4096.0), trial(2, 0, 0, failure="out of <memory>"),
@@ -48,3 +55,25 @@ def test_page_is_self_contained_and_escapes_what_it_shows():
 def test_page_of_a_study_without_a_feasible_trial_says_so():
     history = history_of(trial(0, 0.1, 9999.0))
     assert "No trial is within the limits yet" in render_page(history, {})
+
+
+def test_calibration_draws_each_prediction_once_and_counts_those_that_held():
+    history = history_of(
+        trial(0, 0.5, 1024.0),
+        predicted(trial(1, 0.25, 1024.0), 0.3, [0.2, 0.4]),
+        predicted(trial(2, 0.6, 1024.0), 0.3, [0.2, 0.4]),
+    )
+    figure = calibration_figure(history, ("error",))
+    drawn = {scatter.name: list(scatter.x) for scatter in figure.data if scatter.mode == "markers"}
+    assert drawn == {"in its interval": [0.25], "outside": [0.6]}
+    page = render_page(history, {})
+    assert "error: 1 of 2 in their intervals (50 %)." in page
+    assert "ROM: known before training." in page
+    assert "The last 2 promised" in page
+    assert "Predicted and measured" not in render_page(HISTORY, {})
+
+
+def test_gains_add_up_from_trial_to_trial():
+    figure = gains_figure([Gain(trial=5, promised=0.1, came=0.0), Gain(trial=6, promised=0.1, came=0.3)])
+    lines = {line.name: list(line.y) for line in figure.data}
+    assert lines == {"promised": pytest.approx([0.1, 0.2]), "came": pytest.approx([0.0, 0.3])}

@@ -11,9 +11,15 @@ PIECE_LENGTH = 2045  # what an Optuna RDB storage keeps of one attribute
 
 def write_attribute(study: Study, trial_id: int, key: str, value: Any) -> None:
     """Store a value that JSON can hold with a running trial."""
+    for name, piece in pieces(key, value).items():
+        study._storage.set_trial_system_attr(trial_id, name, piece)
+
+
+def pieces(key: str, value: Any) -> dict[str, str]:
+    """Return the system attributes that hold a value."""
     text = json.dumps(value, separators=(",", ":"))
-    for i, start in enumerate(range(0, len(text), PIECE_LENGTH)):
-        study._storage.set_trial_system_attr(trial_id, f"{key}:{i}", text[start : start + PIECE_LENGTH])
+    starts = range(0, len(text), PIECE_LENGTH)
+    return {f"{key}:{i}": text[start : start + PIECE_LENGTH] for i, start in enumerate(starts)}
 
 
 def read_attribute(trial: FrozenTrial, key: str) -> Any:

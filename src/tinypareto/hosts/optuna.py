@@ -260,9 +260,9 @@ class ARSSampler(PureSampler):
 def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:
     """Return why a trial got its parameters, or None if this sampler did not choose them.
 
-    The keys are ``origin``, ``policy``, ``path`` (points of the unit cube, start first), ``mean`` and
-    ``std`` (in the objectives' units and directions), ``reward`` and ``feasibility``; what does not apply
-    is None or empty.
+    The keys are ``origin``, ``policy``, ``path`` (points of the unit cube, start first), ``mean``, ``std`` and
+    ``interval`` (in the objectives' units and directions; a measurement lies in the interval with probability 0.9),
+    ``reward`` and ``feasibility``; what does not apply is None or empty.
     """
     reasons: dict[str, Any] | None = read_attribute(trial, SUGGESTION_KEY)
     return reasons
@@ -403,6 +403,10 @@ def _reasons(suggestion: Suggestion, signs: Matrix) -> dict[str, Any]:
         "path": [[round(x, 4) for x in point] for point in suggestion.path.tolist()],
         "mean": [float(f"{v:.6g}") for v in mean],
         "std": [float(f"{v:.6g}") for v in suggestion.std],
+        "interval": [
+            sorted(sign * float(f"{end:.6g}") for end in ends)
+            for ends, sign in zip(suggestion.interval, signs, strict=False)
+        ],
         "reward": suggestion.reward,
         "feasibility": suggestion.feasibility,
     }

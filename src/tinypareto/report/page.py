@@ -1,5 +1,6 @@
 """One self-contained page about a study: it opens without a network."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,21 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 import plotly.offline  # type: ignore[import-untyped]
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tinypareto.front import pick_knee
-from tinypareto.report.plots import axis_of, breakdown_figure, hypervolume_figure, pareto_figure
+from tinypareto.calibration import Prediction, gains, learnt_objectives, predictions, share_held
+from tinypareto.choice import choose
+from tinypareto.report.plots import (
+    axis_of,
+    breakdown_figure,
+    calibration_figure,
+    gains_figure,
+    hypervolume_figure,
+    pareto_figure,
+)
 from tinypareto.results import front_rows, open_history
 from tinypareto.trials import FoundNetwork, History, read_metrics
+
+LAST = 5  # suggestions that say how the front may move next
+SETTLED = 20  # trials after which a model should know what it does not know
 
 TestErrors = dict[tuple[int, int | None], float | None]
 
@@ -45,15 +57,47 @@ def render_page(history: History, test_errors: TestErrors) -> str:
         plotly=plotly.offline.get_plotlyjs(),
         hypervolume=_div(hypervolume_figure(history)),
         pareto=_div(pareto_figure(history)),
+        calibration=_calibration(history),
         rom=_div(breakdown_figure(breakdowns, "rom: ")),
         ram=_div(breakdown_figure(breakdowns, "ram: ")),
         columns=[axis_of(name)[0] for name in history.description.objectives],
+        knee=choose(history),
         rows=_rows(history, front, test_errors),
         failures=[trial for trial in history.trials if trial.failure is not None],
         warnings=_warnings(history),
         versions=_versions(history),
         stages=_stage_seconds(history),
     )
+
+
+def _calibration(history: History) -> dict[str, Any] | None:
+    """Return figures and sentences about the sampler's predictions; None if it made none that can be judged."""
+    learnt, promised = learnt_objectives(history), gains(history)
+    if not learnt:
+        return None
+    known = [axis_of(name)[0].split(",")[0] for name in history.description.objectives if name not in learnt]
+    return {
+        "predicted": _div(calibration_figure(history, learnt)),
+        "held": [_held(history, name) for name in learnt],
+        "known": " and ".join(filter(None, [", ".join(known[:-1]), *known[-1:]])),
+        "gains": _div(gains_figure(promised)) if promised else "",
+        "last": promised[-LAST:],
+        "promised": sum(gain.promised for gain in promised[-LAST:]),
+        "came": sum(gain.came for gain in promised[-LAST:]),
+    }
+
+
+def _held(history: History, objective: str) -> str:
+    """Return how many measurements of an objective lay in their intervals, of all and of the later ones."""
+    found = predictions(history, objective)
+    later = [prediction for prediction in found if prediction.trial >= SETTLED]
+    said = f"{axis_of(objective)[0]}: {_share(found)}"
+    return f"{said}; from trial {SETTLED} on {_share(later)}." if 0 < len(later) < len(found) else f"{said}."
+
+
+def _share(found: Sequence[Prediction]) -> str:
+    held = sum(prediction.held for prediction in found)
+    return f"{held} of {len(found)} in their intervals ({100 * (share_held(found) or 0.0):.0f} %)"
 
 
 def _div(figure: go.Figure) -> str:
@@ -65,11 +109,11 @@ def _div(figure: go.Figure) -> str:
 def _rows(history: History, front: tuple[FoundNetwork, ...], test_errors: TestErrors) -> list[dict[str, Any]]:
     names = history.description.objectives
     points = [[network.objectives[name] for name in names] for network in front]
-    knee = front[pick_knee(points)] if points else None
+    knee = choose(history)
     return [
         {
             "name": network.name,
-            "knee": network == knee,
+            "knee": knee is not None and network == knee.network,
             "values": [f"{value / axis_of(name)[1]:.4g}" for name, value in zip(names, point, strict=True)],
             "test_error": test_errors.get((network.number, network.step)),
             "parameters": ", ".join(f"{name} {_short(value)}" for name, value in network.parameters.items()),

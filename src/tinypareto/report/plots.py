@@ -1,12 +1,13 @@
 """The report's figures: history in, plotly figure out."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import accumulate, combinations
 from math import ceil
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]
 
+from tinypareto.calibration import Gain, Prediction, predictions
 from tinypareto.trials import FoundNetwork, History
 
 FRONT, FEASIBLE, INFEASIBLE, LIMIT = "#0b6e99", "#9db4c0", "#d98880", "#c0392b"
@@ -70,6 +71,64 @@ def breakdown_figure(trials: Sequence[tuple[str, Mapping[str, int]]], prefix: st
     figure.update_xaxes(title="trial", type="category")
     figure.update_yaxes(title="KB")
     return _styled(figure, height=360)
+
+
+def calibration_figure(history: History, objectives: Sequence[str]) -> go.Figure:
+    """Return predicted against measured values of objectives, a plot for each, with the 90 % intervals as bars."""
+    columns = max(min(PLOTS_PER_ROW, len(objectives)), 1)
+    rows = max(ceil(len(objectives) / columns), 1)
+    figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.09, vertical_spacing=0.14)
+    for index, name in enumerate(objectives):
+        cell = {"row": index // columns + 1, "col": index % columns + 1}
+        found, (title, unit) = predictions(history, name), axis_of(name)
+        for label, color, held in (("in its interval", FRONT, True), ("outside", LIMIT, False)):
+            group = [prediction for prediction in found if prediction.held == held]
+            figure.add_trace(_intervals(group, unit, label, color).update(showlegend=index == 0), **cell)
+        ends = [value / unit for p in found for value in (p.mean, p.measured)]
+        line = {"color": FEASIBLE, "dash": "dash"}
+        diagonal = [min(ends), max(ends)]
+        figure.add_trace(
+            go.Scatter(x=diagonal, y=diagonal, mode="lines", line=line, showlegend=False), **cell
+        )
+        figure.update_xaxes(title=f"{title}, measured", **cell)
+        figure.update_yaxes(title=f"{title}, predicted", **cell)
+    return _styled(figure, height=380 * rows)
+
+
+def gains_figure(found: Sequence[Gain]) -> go.Figure:
+    """Return the hypervolume that trials promised and brought, added up from trial to trial."""
+    figure = go.Figure()
+    numbers = [gain.trial for gain in found]
+    for label, color, dash, values in (
+        ("promised", FEASIBLE, "dash", [gain.promised for gain in found]),
+        ("came", FRONT, "solid", [gain.came for gain in found]),
+    ):
+        line = {"shape": "hv", "color": color, "dash": dash}
+        figure.add_trace(go.Scatter(x=numbers, y=list(accumulate(values)), name=label, line=line))
+    figure.update_xaxes(title="trial")
+    figure.update_yaxes(title="hypervolume gained, added up", rangemode="tozero")
+    return _styled(figure, height=380)
+
+
+def _intervals(found: Sequence[Prediction], unit: float, label: str, color: str) -> go.Scatter:
+    return go.Scatter(
+        x=[p.measured / unit for p in found],
+        y=[p.mean / unit for p in found],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [max(p.high - p.mean, 0.0) / unit for p in found],
+            "arrayminus": [max(p.mean - p.low, 0.0) / unit for p in found],
+            "thickness": 1,
+            "width": 2,
+        },
+        text=[f"trial {p.trial}: {p.low / unit:.4g} to {p.high / unit:.4g}" for p in found],
+        hovertemplate="%{text}<br>measured %{x:.4g}<extra></extra>",
+        mode="markers",
+        name=label,
+        legendgroup=label,
+        marker={"color": color, "size": 7},
+    )
 
 
 def _groups(history: History) -> list[tuple[str, str, str, list[FoundNetwork]]]:

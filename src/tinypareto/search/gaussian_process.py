@@ -83,6 +83,13 @@ class GaussianProcesses:
         """Return the mean alone, k x q, at points q x d: without the deviation, whose cost is n times that."""
         return self._mean(self._covariance(points))
 
+    def left_out(self) -> Tensor:
+        """Return by how many deviations each observation misses the prediction of the others, k x n; noise included.
+
+        Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 5.12.
+        """
+        return self.alpha / self.root.square().sum(1).sqrt()
+
     def _mean(self, cross: Tensor) -> Tensor:
         return (cross @ self.alpha[:, :, None])[:, :, 0]
 

@@ -103,6 +103,7 @@ class Suggestion:
         std: Their standard deviations, m.
         reward: The reward of the point; None without a model.
         feasibility: Predicted probability that every constraint is kept; None without a model.
+        interval: Ends of the intervals in which a measurement lies with probability 0.9, m x 2; empty without a model.
     """
 
     parameters: dict[str, Any]
@@ -114,6 +115,7 @@ class Suggestion:
     std: Matrix
     reward: float | None
     feasibility: float | None
+    interval: Matrix = field(default_factory=lambda: np.empty((0, 2)))
 
     @staticmethod
     def without_model(parameters: dict[str, Any], point: Matrix, origin: str) -> "Suggestion":

@@ -39,7 +39,7 @@ from tinypareto.search.polish import polished_ends
 from tinypareto.search.rewards import Feasibility, poster_reward
 from tinypareto.search.rewards import Reward as PosterReward
 from tinypareto.search.starts import raw_starts, starting_points
-from tinypareto.search.surrogate import Surrogate, known_outcomes, limits_of, look_up
+from tinypareto.search.surrogate import Surrogate, known_outcomes, limits_of, look_up, measured_std
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.search.trace import TraceFunction, trace_of, with_trace
@@ -342,7 +342,8 @@ def _explained(
     mean, std = look_up(model, query)
     probability = float(_feasibility(reward).of_prediction(mean, std).exp()[0])
     m = outcomes.n_objectives
-    units = outcomes.objective_units(mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy())
+    centre, spread = mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy()
+    units = outcomes.objective_units(centre, spread)
     return Suggestion(
         parameters=space.decode(point),
         point=point,
@@ -353,6 +354,7 @@ def _explained(
         std=units[1],
         reward=float(reward.of_prediction(mean, std)[0]),
         feasibility=probability,
+        interval=outcomes.intervals(centre, measured_std(model, std[:, 0])[:m].cpu().numpy()),
     )
 
 
