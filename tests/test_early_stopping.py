@@ -21,6 +21,7 @@ from tinypareto.hosts.observations import observations
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import known_sizes
 from tinypareto.results import open_history
+from tinypareto.retarget import retarget_study
 from tinypareto.static_footprint import StaticFootprint
 from tinypareto.stop_rule import StopRule
 from tinypareto.study import SearchSettings, run_search
@@ -153,6 +154,17 @@ def test_early_stopping_that_is_not_possible_is_refused_or_left_out(tmp_path, da
         EarlyStopping(experiment=cycles, sizes=dataclasses.replace(sizes, objectives={}))
     with pytest.raises(ExperimentError, match="with known sizes"):
         run_search(STEPWISE, tmp_path, SearchSettings(trials=1, known_sizes=False, early_stop=True))
+
+
+def test_networks_of_stopped_trainings_are_measured_for_another_core_too(study, tmp_path):
+    _, history, folder = study
+    moved = retarget_study(folder, "cortex-m0plus", tmp_path / "m0")
+    assert moved.missing == {}
+    names = [network.name for network in history.networks()]
+    assert moved.measured == len(names)
+    there = open_history(moved.folder)
+    assert [network.name for network in there.networks()] == names
+    assert [trial.stopped for trial in there.trials] == [trial.stopped for trial in history.trials]
 
 
 def test_continued_study_keeps_its_way(study):

@@ -19,14 +19,14 @@ from tinypareto.errors import StudyError, TinyParetoError
 from tinypareto.evaluation import Evaluation, measure_again, read_network, step_folder, write_network
 from tinypareto.experiment import Experiment, load_experiment, split_reference
 from tinypareto.hosts.attributes import pieces, read_attribute
-from tinypareto.hosts.observations import OBSERVATIONS_KEY, Observation, observations
+from tinypareto.hosts.observations import OBSERVATIONS_KEY, Observation
 from tinypareto.hosts.optuna import SUGGESTION_KEY
 from tinypareto.network.data import Data
 from tinypareto.scales import objective_scales
 from tinypareto.study_home import OWNER, StudyDescription, StudyHome, existing_study
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import remove_unfinished
-from tinypareto.trials import trial_folder
+from tinypareto.trials import deployable, trial_folder
 
 SAME_ON_EVERY_CORE = ("error", "flops")
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)  # what a damaged metrics.json raises
@@ -136,26 +136,31 @@ class _Move:
         """Return what a trial's networks need on the new core, or why that is not known, by name."""
         number = trial.number
         old, new = trial_folder(self.source, number), trial_folder(self.home.trials_folder, number)
-        if trial.state != TrialState.COMPLETE:
+        stopped = trial.state == TrialState.PRUNED
+        if trial.state != TrialState.COMPLETE and not stopped:
             if trial.state.is_finished() and old.exists() and not new.exists():
                 shutil.copytree(old, new)
             return {}
-        steps = {seen.step: f"{number}.{seen.step}" for seen in observations(trial)}
+        steps = {seen.step: f"{number}.{seen.step}" for seen in deployable(trial)}
         if new.exists():  # of an interrupted run: whole
-            places = {name: step_folder(new, step) for step, name in steps.items()} | {str(number): new}
+            places = {name: step_folder(new, step) for step, name in steps.items()}
+            places |= {} if stopped else {str(number): new}
             return {name: _known_or_missing(place) for name, place in places.items()}
         work = new.with_name(f".{new.name}-retarget")
-        last = self._measured(old, work)
+        last = None if stopped else self._measured(old, work)
+        if stopped:
+            shutil.copytree(old, work, ignore=shutil.ignore_patterns("step*"))
         if isinstance(last, str):
             return {str(number): last}
         found = {
             name: self._measured(step_folder(old, step), step_folder(work, step))
             for step, name in steps.items()
         }
-        harvested = tuple(one for one in found.values() if not isinstance(one, str))
-        write_network(work, replace(last, harvested=harvested))
+        if last is not None:
+            harvested = tuple(one for one in found.values() if not isinstance(one, str))
+            write_network(work, replace(last, harvested=harvested))
         work.rename(new)
-        return {**found, str(number): last}
+        return {**found, **({} if last is None else {str(number): last})}
 
     def _measured(self, old: Path, new: Path) -> Evaluation | str:
         if not (old / "model.int8.onnx").is_file():
@@ -198,7 +203,7 @@ class _Move:
         state = trial.state
         if state == TrialState.COMPLETE and network is None:
             state = TrialState.RUNNING  # as a search that died leaves it: the next one takes it up
-        on_way = observations(trial) if network else ()
+        on_way = deployable(trial) if network or state == TrialState.PRUNED else ()
         seen = [self._observation(one, found[f"{trial.number}.{one.step}"]) for one in on_way]
         return create_trial(
             state=state,

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import step_folder
 from tinypareto.front import feasible_front, normalised_hypervolume
-from tinypareto.hosts.observations import observations
+from tinypareto.hosts.observations import Observation, observations
 from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.study_home import StudyDescription
 
@@ -134,6 +134,11 @@ def read_history(study: optuna.Study, description: StudyDescription, trials_fold
     return History(description=description, trials=tuple(finished))
 
 
+def deployable(trial: FrozenTrial) -> tuple[Observation, ...]:
+    """Return what was observed of firmwares on a trial's way, without what a stopped training showed at its end."""
+    return tuple(seen for seen in observations(trial) if seen.fidelity != trial.user_attrs.get(STOPPED_AT))
+
+
 def trial_folder(trials_folder: Path, number: int) -> Path:
     """Return where a trial's artefacts are."""
     return trials_folder / f"{number:04d}"
@@ -171,8 +176,7 @@ def _finished(trial: FrozenTrial, description: StudyDescription, trials_folder: 
                 feasible=all(value <= 0 for value in seen.constraints.values()),
                 folder=step_folder(folder, seen.step),
             )
-            for seen in observations(trial)
-            if seen.fidelity != trial.user_attrs.get(STOPPED_AT)
+            for seen in deployable(trial)
         ),
     )
 
