@@ -16,6 +16,7 @@ from tinypareto.errors import ConfigError, ExperimentError, UnknownFootprintErro
 from tinypareto.evaluation import Evaluation, add_test_error, read_evaluation
 from tinypareto.experiment import (
     Experiment,
+    Parameters,
     load_experiment,
     parameters_at,
     train_and_prune,
@@ -164,15 +165,21 @@ def _portable(experiment: Experiment) -> Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
+class StudyPlan:
     """What a study is of, who proposes its trials, and what is done with these."""
 
     description: StudyDescription
     sampler: BaseSampler
     harvest: Harvest | None
 
+    def harvested_steps(self, parameters: Parameters) -> tuple[int, ...]:
+        """Return the steps of a training's path whose networks shall be measured too."""
+        return tuple(at.step for at in self.harvest.steps(parameters)) if self.harvest else ()
 
-def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings) -> _Plan:
+
+def _plan(
+    home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings
+) -> StudyPlan:
     """Return the plan of a new study, or of the one there."""
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     description = home.description(experiment.name)
@@ -183,6 +190,29 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
         return _with_sampler(experiment, description, sizes)
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
+    return new_plan(experiment, reference, settings, data, scales)
+
+
+def new_plan(
+    experiment: Experiment,
+    reference: str | None,
+    settings: SearchSettings,
+    data: Data,
+    scales: Mapping[str, float],
+) -> StudyPlan:
+    """Return the plan of a study that does not exist yet.
+
+    Args:
+        experiment: What the study is of.
+        reference: Names the experiment on the command line; None if it came as an object.
+        settings: Sampler and seed, and what it shall know and harvest.
+        data: The experiment's data; only shapes matter.
+        scales: Value of each objective at which it counts as hopeless.
+
+    Raises:
+        ConfigError: If the sampler is unknown, or what it needs is not installed.
+        UnknownFootprintError: If sizes shall be known and cannot be.
+    """
     name = settings.sampler or KNOWING
     sizes = _known_sizes(experiment, data, scales, settings.known_sizes) if name == KNOWING else None
     harvest = settings.harvest
@@ -201,7 +231,9 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
     return _with_sampler(experiment, description, sizes)
 
 
-def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> _Plan:
+def _with_sampler(
+    experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None
+) -> StudyPlan:
     harvest = None
     if description.harvest:
         harvest = Harvest(experiment=experiment, known_constraints=sizes.constraints if sizes else {})
@@ -216,7 +248,7 @@ def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: 
         )
     else:
         sampler = make_sampler(description.sampler, description.seed, experiment.space)
-    return _Plan(description=description, sampler=sampler, harvest=harvest)
+    return StudyPlan(description=description, sampler=sampler, harvest=harvest)
 
 
 def _known_sizes(
@@ -245,7 +277,7 @@ class _Search:
     reference: str | None
     home: StudyHome
     study: optuna.Study
-    plan: _Plan
+    plan: StudyPlan
     settings: SearchSettings
     on_progress: Callable[[SearchProgress], None]
 
@@ -286,7 +318,6 @@ class _Search:
             return False
         with database_errors(self.home.url):
             parameters = {name: trial._suggest(name, kind) for name, kind in self.experiment.space.items()}
-        harvest = self.plan.harvest
         task = TrialTask(
             number=trial.number,
             parameters=parameters,
@@ -294,7 +325,7 @@ class _Search:
             experiment=self.reference or self.experiment,
             data_path=self.settings.data_path,
             folder=trial_folder(self.home.trials_folder, trial.number),
-            harvest=tuple(at.step for at in harvest.steps(parameters)) if harvest else (),
+            harvest=self.plan.harvested_steps(parameters),
         )
         # A search that was killed between a trial's end and its entry left the whole folder.
         known = read_evaluation(task.folder, parameters, task.seed)
@@ -306,35 +337,44 @@ class _Search:
 
     def _tell(self, trial: Trial, outcome: Evaluation | str) -> None:
         with database_errors(self.home.url):
-            if isinstance(outcome, str):
-                trial.set_user_attr(FAILURE, outcome[:1000])
-                self.study.tell(trial, state=TrialState.FAIL)
-                return
-            for name, excess in self._excesses(outcome).items():
-                if name not in trial.constraints:  # set before a kill: the same value
-                    trial.set_constraint(name, excess)
-            if outcome.harvested:
-                add_observations(trial, [self._observation(trial, one) for one in outcome.harvested])
-            self.study.tell(trial, self._values(outcome))
+            tell_outcome(self.study, trial, self.experiment, outcome)
 
-    def _values(self, outcome: Evaluation) -> list[float]:
-        return [outcome.objectives[name] for name in self.experiment.objectives]
 
-    def _excesses(self, outcome: Evaluation) -> dict[str, float]:
-        """Return by how much of each limit a network exceeds it."""
-        limits = self.experiment.limits
-        return {name: (outcome.objectives[name] - limit) / limit for name, limit in limits.items()}
+def tell_outcome(
+    study: optuna.Study, trial: Trial, experiment: Experiment, outcome: Evaluation | str
+) -> None:
+    """End a running trial with what its training gave: objective values and excesses of limits, or why it failed."""
+    if isinstance(outcome, str):
+        trial.set_user_attr(FAILURE, outcome[:1000])
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    for name, excess in limit_excesses(experiment, outcome.objectives).items():
+        if name not in trial.constraints:  # set before a kill: the same value
+            trial.set_constraint(name, excess)
+    if outcome.harvested:
+        add_observations(trial, [_observation(experiment, trial, one) for one in outcome.harvested])
+    study.tell(trial, _values(experiment, outcome))
 
-    def _observation(self, trial: Trial, harvested: Evaluation) -> Observation:
-        """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
-        at = next(at for at in training_path(trial.params) if at.step == harvested.step)
-        return Observation(
-            step=at.step,
-            fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
-            parameters=parameters_at(trial.params, at),
-            values=tuple(self._values(harvested)),
-            constraints=self._excesses(harvested),
-        )
+
+def limit_excesses(experiment: Experiment, objectives: Mapping[str, float]) -> dict[str, float]:
+    """Return by how much of each limit a network exceeds it; kept at <= 0."""
+    return {name: (objectives[name] - limit) / limit for name, limit in experiment.limits.items()}
+
+
+def _values(experiment: Experiment, outcome: Evaluation) -> list[float]:
+    return [outcome.objectives[name] for name in experiment.objectives]
+
+
+def _observation(experiment: Experiment, trial: Trial, harvested: Evaluation) -> Observation:
+    """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
+    at = next(at for at in training_path(trial.params) if at.step == harvested.step)
+    return Observation(
+        step=at.step,
+        fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
+        parameters=parameters_at(trial.params, at),
+        values=tuple(_values(experiment, harvested)),
+        constraints=limit_excesses(experiment, harvested.objectives),
+    )
 
 
 def trial_seed(study_seed: int, number: int, *repetition: int) -> int:
