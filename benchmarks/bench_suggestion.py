@@ -19,10 +19,10 @@ import numpy as np
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
-from provenance import provenance
 from rows import read_rows
 from scipy.stats import qmc
 
+from tinypareto.provenance import provenance
 from tinypareto.samplers import make_sampler
 from tinypareto.threads import use_one_thread
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from provenance import provenance
 from rows import append_row, drop_rows, read_rows
 
 from tinypareto.experiments import digits
+from tinypareto.provenance import provenance
 from tinypareto.results import open_history
 from tinypareto.study import SearchProgress, SearchSettings, run_search
 

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import optuna
@@ -16,7 +16,7 @@ from tinypareto.comparison.cache import EvaluationCache, origin_of
 from tinypareto.comparison.rows import Row, Subject
 from tinypareto.errors import StudyError
 from tinypareto.evaluation import Evaluation
-from tinypareto.experiment import Experiment, load_experiment
+from tinypareto.experiment import Experiment, Parameters, load_experiment
 from tinypareto.front import normalised_hypervolume
 from tinypareto.hosts.optuna import PureSampler
 from tinypareto.study import StudyPlan, new_plan, tell_outcome, trial_seed
@@ -54,8 +54,22 @@ class ArmTask:
     cache: Path
 
 
-def run_arm(task: ArmTask, emit: Callable[[Row], None]) -> None:
-    """Do the trainings that are not done yet; ``emit`` is called after each.
+class Evaluate(Protocol):
+    """One set of hyperparameters -> what came of it, or why nothing did."""
+
+    def __call__(
+        self, number: int, parameters: Parameters, seed: int, harvest: tuple[int, ...]
+    ) -> Evaluation | str:
+        """Return what a trial gives."""
+
+
+def run_arm(task: ArmTask, emit: Callable[[Row], None], evaluate: Evaluate | None = None) -> None:
+    """Do the trainings that are not done yet.
+
+    Args:
+        task: What to do.
+        emit: Called with each new row.
+        evaluate: Stands in for `Training`.
 
     Raises:
         StudyError: If the rows are not what the sampler would have made, or the disk is full.
@@ -64,23 +78,54 @@ def run_arm(task: ArmTask, emit: Callable[[Row], None]) -> None:
     data = experiment.read_data(task.data_path)
     settings = ARMS[task.arm].settings(seed=task.seed, trials=task.trials, data_path=task.data_path)
     plan = new_plan(experiment, task.experiment, settings, data, task.subject.scales)
-    run = _ArmRun(task, experiment, plan)
+    run = _ArmRun(task, experiment, plan, evaluate or Training(task, experiment))
     run.rebuild()
     while run.done < task.trials:
         emit(run.next_row())
 
 
+class Training:
+    """Trains in a process for each trial, unless the same training was done already."""
+
+    def __init__(self, task: ArmTask, experiment: Experiment) -> None:
+        self._task = task
+        self._folder = task.work / f"{task.arm}-{task.seed}"
+        origin = origin_of(task.subject, experiment, task.data_path, task.versions)
+        self._cache = EvaluationCache(task.cache, task.work / "locks", origin)
+
+    def __call__(
+        self, number: int, parameters: Parameters, seed: int, harvest: tuple[int, ...]
+    ) -> Evaluation | str:
+        """Return what a trial gives.
+
+        Raises:
+            StudyError: If the disk is full, which is not the trial's failure.
+        """
+        trial = TrialTask(
+            number=number,
+            parameters=parameters,
+            seed=seed,
+            experiment=self._task.experiment,
+            data_path=self._task.data_path,
+            folder=self._folder / f"{number:04d}",
+            harvest=harvest,
+        )
+        outcome = self._cache.get(parameters, seed, harvest, lambda: TrialProcess(trial).result())
+        rmtree(trial.folder, ignore_errors=True)
+        if isinstance(outcome, str) and outcome.startswith(DISK_FULL):
+            raise StudyError(f"{outcome} All that was finished is saved.")
+        return outcome
+
+
 class _ArmRun:
-    def __init__(self, task: ArmTask, experiment: Experiment, plan: StudyPlan) -> None:
+    def __init__(self, task: ArmTask, experiment: Experiment, plan: StudyPlan, evaluate: Evaluate) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.task, self.experiment, self.plan = task, experiment, plan
+        self.task, self.experiment, self.plan, self.evaluate = task, experiment, plan, evaluate
         self.study = optuna.create_study(
             sampler=plan.sampler, directions=["minimize"] * len(experiment.objectives)
         )
         self.feasible: list[list[float]] = []  # objective values of every feasible network
         self.done = 0
-        origin = origin_of(task.subject, experiment, task.data_path, task.versions)
-        self.cache = EvaluationCache(task.cache, task.work / "locks", origin)
 
     def rebuild(self) -> None:
         """Bring study and sampler to where they were after the rows.
@@ -107,23 +152,32 @@ class _ArmRun:
         """Do one training."""
         trial, suggest_seconds = self._ask()
         begun = time.monotonic()
-        outcome = self._evaluate(trial)
-        failed = isinstance(outcome, str)
-        seconds = time.monotonic() - begun if isinstance(outcome, str) else sum(outcome.seconds.values())
+        seed = trial_seed(self.task.seed, trial.number)
+        outcome = self.evaluate(trial.number, trial.params, seed, self.plan.harvested_steps(trial.params))
+        passed = time.monotonic() - begun
         self._tell(trial, outcome)
+        if isinstance(outcome, str):
+            given = _Given(objectives=None, seconds=passed, failure=outcome)
+        else:
+            seconds = sum(outcome.seconds.values())
+            given = _Given(objectives=outcome.objectives, seconds=seconds, on_way=_on_way(outcome))
+        return self._row(trial, suggest_seconds, given)
+
+    def _row(self, trial: Trial, suggest_seconds: float, given: "_Given") -> Row:
+        values = given.objectives
         return Row(
             run=self.task.run,
             arm=self.task.arm,
             seed=self.task.seed,
             trial=trial.number,
             parameters=trial.params,
-            objectives=None if isinstance(outcome, str) else outcome.objectives,
-            feasible=not isinstance(outcome, str) and self.task.subject.is_feasible(outcome.objectives),
+            objectives=values,
+            feasible=values is not None and self.task.subject.is_feasible(values),
             hypervolume=self._hypervolume(),
-            seconds=seconds,
+            seconds=given.seconds,
             suggest_seconds=suggest_seconds,
-            on_way={} if isinstance(outcome, str) else _on_way(outcome),
-            failure=str(outcome) if failed else None,
+            on_way=given.on_way,
+            failure=given.failure,
         )
 
     def _ask(self) -> tuple[Trial, float]:
@@ -132,25 +186,6 @@ class _ArmRun:
         for name, kind in self.experiment.space.items():
             trial._suggest(name, kind)
         return trial, time.monotonic() - begun
-
-    def _evaluate(self, trial: Trial) -> Evaluation | str:
-        seed = trial_seed(self.task.seed, trial.number)
-        harvest = self.plan.harvested_steps(trial.params)
-        folder = self.task.work / f"{self.task.arm}-{self.task.seed}" / f"{trial.number:04d}"
-        task = TrialTask(
-            number=trial.number,
-            parameters=trial.params,
-            seed=seed,
-            experiment=self.task.experiment,
-            data_path=self.task.data_path,
-            folder=folder,
-            harvest=harvest,
-        )
-        outcome = self.cache.get(trial.params, seed, harvest, lambda: TrialProcess(task).result())
-        rmtree(folder, ignore_errors=True)
-        if isinstance(outcome, str) and outcome.startswith(DISK_FULL):  # the disk's failure, not the trial's
-            raise StudyError(f"{outcome} All that was finished is saved.")
-        return outcome
 
     def _tell(self, trial: Trial, outcome: Evaluation | str) -> None:
         tell_outcome(self.study, trial, self.experiment, outcome)
@@ -164,6 +199,16 @@ class _ArmRun:
     def _hypervolume(self) -> float:
         scales = [self.task.subject.scales[name] for name in self.experiment.objectives]
         return normalised_hypervolume(np.array(self.feasible).reshape(-1, len(scales)), scales)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What a row holds of an outcome."""
+
+    objectives: Mapping[str, float] | None
+    seconds: float
+    on_way: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    failure: str | None = None
 
 
 def _on_way(outcome: Evaluation) -> dict[int, Mapping[str, float]]:

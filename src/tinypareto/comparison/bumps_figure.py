@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 EARLY = 12  # samples after which EI is drawn: once the minimum is known, EI is 0 nearly everywhere
 AXIS = np.linspace(0.0, EDGE, 129)
 LEVELS = np.linspace(-5, 6, 23)
-NAMES = {"poster": "ARS (preset poster)", "qparego": "qParEGO"}
+NAMES = {"poster": "ARS (poster)", "qparego": "qParEGO"}
 
 
 def draw_bumps(folder: Path, seed: int = 0) -> list[Path]:
@@ -39,7 +39,7 @@ def bumps_figure(seed: int) -> "Figure":
         last, early = (view(points[:count], grid / EDGE, seed) for count in (N_SAMPLES, EARLY))
         name = NAMES[sampler]
         _surface(upper, last.mean, f"{name}: GP mean after {N_SAMPLES} samples", levels=LEVELS)
-        title = f"{name}: expected improvement after {EARLY} samples"
+        title = f"{name}: EI after {EARLY} samples"
         _surface(lower, early.improvement, title, levels=24, cmap="magma")
         _samples(upper, points)
         _samples(lower, points[:EARLY])
