@@ -60,6 +60,7 @@ def hypervolume_figure(outcome: Outcome) -> "Figure":
         title=outcome.subject.experiment,
         xlim=(1, max(outcome.trials, 2)),
     )
+    panel.set_ylim(bottom=_floor(outcome))
     panel.grid(alpha=0.25)
     lines = dict(zip(_back_to_front(outcome.studies), panel.lines, strict=True))
     last = {arm: float(np.median(outcome.curves(arm)[:, -1])) for arm in outcome.studies}
@@ -69,6 +70,14 @@ def hypervolume_figure(outcome: Outcome) -> "Figure":
         loc="lower right",
     )
     return figure
+
+
+def _floor(outcome: Outcome) -> float:
+    """Return the lowest quartile after a tenth of the trainings: what was before that may run out of the picture."""
+    after = outcome.trials // 10
+    low = min(float(np.quantile(outcome.curves(arm)[:, after], 0.25)) for arm in outcome.studies)
+    high = max(float(outcome.curves(arm)[:, -1].max()) for arm in outcome.studies)
+    return max(0.0, low - 0.05 * (high - low))
 
 
 def fronts_figure(outcome: Outcome) -> "Figure":
