@@ -18,10 +18,10 @@ import optuna
 from bench_search import RESULTS as BLACK_BOX
 from bench_search import SEEDS, run
 from problems import Problem, problems
-from provenance import provenance
 from rows import append_row, read_rows
 
 from tinypareto.hosts.optuna import ARSSampler
+from tinypareto.provenance import provenance
 from tinypareto.threads import use_one_thread
 
 RESULTS = Path(__file__).resolve().parent / "results" / "known.csv"

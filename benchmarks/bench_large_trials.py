@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from provenance import provenance
 from rows import append_row, drop_rows, read_rows
 
 from tinypareto.datasets import cifar10, daliac
@@ -36,6 +35,7 @@ from tinypareto.network.cost import parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.prune import PruningConfig
 from tinypareto.network.train import TrainingConfig, build_network, train_network
+from tinypareto.provenance import provenance
 from tinypareto.space import Space
 from tinypareto.threads import use_one_thread
 

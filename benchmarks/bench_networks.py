@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from provenance import provenance
 from rows import append_row, read_rows
 from torch import nn
 
@@ -39,6 +38,7 @@ from tinypareto.mcu.targets import target
 from tinypareto.network.filter_pruner import prune_untrained
 from tinypareto.network.prune import PruningConfig
 from tinypareto.network.quantize import QuantizationConfig, quantize_network, run_onnx
+from tinypareto.provenance import provenance
 from tinypareto.threads import use_one_thread
 
 RESULTS = Path(__file__).resolve().parent / "results" / "networks.csv"

@@ -24,7 +24,6 @@ from botorch_boxes import use_fast_boxes
 from filelock import FileLock
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from problems import Problem, problems
-from provenance import provenance
 from rows import read_rows
 from scipy.stats import qmc
 
@@ -32,6 +31,7 @@ from tinypareto.front import feasible_front, hypervolume
 from tinypareto.hosts.optuna import PureSampler
 from tinypareto.peers.morbo import suggest_morbo
 from tinypareto.peers.turbo import suggest_turbo
+from tinypareto.provenance import provenance
 from tinypareto.samplers import SAMPLERS, make_sampler
 from tinypareto.space import Space
 from tinypareto.threads import use_one_thread

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from provenance import provenance
 from rows import append_row, read_rows
 
 from tinypareto.experiment import Experiment
@@ -29,6 +28,7 @@ from tinypareto.mcu.firmware import build_firmware, measure, read_program
 from tinypareto.mcu.samples import quantize_input
 from tinypareto.network.data import Data, Split
 from tinypareto.network.train import build_network
+from tinypareto.provenance import provenance
 from tinypareto.space import Space
 from tinypareto.static_footprint import KNOWN, StaticFootprint
 from tinypareto.threads import use_one_thread

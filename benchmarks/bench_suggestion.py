@@ -21,11 +21,11 @@ import optuna
 import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
-from provenance import provenance
 from rows import read_rows
 from scipy.stats import qmc
 
 from tinypareto.hosts.optuna import ARSSampler
+from tinypareto.provenance import provenance
 from tinypareto.samplers import make_sampler
 from tinypareto.threads import use_one_thread
 

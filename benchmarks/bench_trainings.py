@@ -18,12 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from provenance import provenance
 from rows import append_row, drop_rows, read_rows
 
 from tinypareto.evaluation import evaluate
 from tinypareto.experiment import training_path
 from tinypareto.experiments import digits
+from tinypareto.provenance import provenance
 from tinypareto.results import open_history
 from tinypareto.study import SearchProgress, SearchSettings, run_search, trial_seed
 from tinypareto.trials import FinishedTrial, History, read_metrics

@@ -7,6 +7,8 @@ import numpy as np
 from problems import Problem, problems
 from scipy.stats import rankdata, wilcoxon
 
+from tinypareto.comparison.significance import holm_corrected
+
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "search.png"
 CHECKPOINTS = (25, 50, 100)
 OURS = "ars"
@@ -46,15 +48,6 @@ def mean_ranks(gaps: Gaps, evaluation: int) -> dict[str, float]:
     medians = [[np.median(gaps[name, sampler][:, evaluation - 1]) for sampler in samplers] for name in names]
     ranks = np.mean([rankdata(row) for row in medians], axis=0)
     return dict(zip(samplers, ranks.tolist(), strict=True))
-
-
-def holm_corrected(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Return Holm's step-down correction of p-values."""
-    corrected, largest = {}, 0.0
-    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p))
-        corrected[name] = largest
-    return corrected
 
 
 def significance(gaps: Gaps, evaluation: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,4 +106,7 @@ stepwise = iris(
     scales=SCALES,
     limits={"flops": 400},
 )
+# Two objectives, so that suggestions take no time either.
+stepwise_pair = replace(stepwise, name="stepwise-pair", objectives=("error", "flops"), scales={"flops": 1e4})
+stepwise_elsewhere = replace(stepwise, space={**stepwise.space, "sparsity": FloatDistribution(0.4, 0.9)})
 not_an_experiment = {"name": "iris"}

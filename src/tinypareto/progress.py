@@ -1,4 +1,4 @@
-"""What a running search shows: a bar in a terminal, one line a trial elsewhere."""
+"""What a running search or comparison shows: a bar in a terminal, one line a trial elsewhere."""
 
 import time
 from types import TracebackType

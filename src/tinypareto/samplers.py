@@ -14,10 +14,10 @@ Space = Mapping[str, BaseDistribution]
 SAMPLERS: Mapping[str, Callable[[int, Space], BaseSampler]] = {
     "ars": lambda seed, space: ARSSampler(seed=seed, preset="default", search_space=space),
     "poster": lambda seed, space: ARSSampler(seed=seed, preset="poster", search_space=space),
-    "qnehvi": lambda seed, space: PureSampler(_peer("qnehvi"), seed, space),
-    "qparego": lambda seed, space: PureSampler(_peer("qparego"), seed, space),
-    "turbo": lambda seed, space: PureSampler(_peer("turbo"), seed, space),
-    "morbo": lambda seed, space: PureSampler(_peer("morbo"), seed, space),
+    "qnehvi": lambda seed, space: PureSampler(peer_function("qnehvi"), seed, space),
+    "qparego": lambda seed, space: PureSampler(peer_function("qparego"), seed, space),
+    "turbo": lambda seed, space: PureSampler(peer_function("turbo"), seed, space),
+    "morbo": lambda seed, space: PureSampler(peer_function("morbo"), seed, space),
     "gp": lambda seed, space: GPSampler(seed=seed),
     "tpe": lambda seed, space: TPESampler(seed=seed, multivariate=True),
     "nsga2": lambda seed, space: NSGAIISampler(seed=seed),
@@ -39,7 +39,12 @@ def make_sampler(name: str, seed: int, space: Space) -> BaseSampler:
     return SAMPLERS[name](seed, space)
 
 
-def _peer(name: str) -> SuggestFunction:
+def peer_function(name: str) -> SuggestFunction:
+    """Return the pure function behind the peer called ``name``.
+
+    Raises:
+        ConfigError: If what it needs is not installed.
+    """
     try:
         module = import_module(f"tinypareto.peers.{name}")
     except ModuleNotFoundError as error:

@@ -17,6 +17,7 @@ from tinypareto.errors import ConfigError, ExperimentError, StudyError, UnknownF
 from tinypareto.evaluation import Evaluation, add_test_error, read_evaluation
 from tinypareto.experiment import (
     Experiment,
+    Parameters,
     load_experiment,
     parameters_at,
     train_and_prune,
@@ -176,7 +177,7 @@ def _portable(experiment: Experiment) -> Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
+class StudyPlan:
     """What a study is of, who proposes its trials, and what is done with these."""
 
     description: StudyDescription
@@ -189,8 +190,14 @@ class _Plan:
         """Where the data lies."""
         return Path(self.description.data_path) if self.description.data_path else None
 
+    def harvested_steps(self, parameters: Parameters) -> tuple[int, ...]:
+        """Return the steps of a training's path whose networks shall be measured too."""
+        return tuple(at.step for at in self.harvest.steps(parameters)) if self.harvest else ()
 
-def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings) -> _Plan:
+
+def _plan(
+    home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings
+) -> StudyPlan:
     """Return the plan of a new study, or of the one there."""
     description = home.description(experiment.name)
     if description is not None:
@@ -202,6 +209,29 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
+    return new_plan(experiment, reference, settings, data, scales)
+
+
+def new_plan(
+    experiment: Experiment,
+    reference: str | None,
+    settings: SearchSettings,
+    data: Data,
+    scales: Mapping[str, float],
+) -> StudyPlan:
+    """Return the plan of a study that does not exist yet.
+
+    Args:
+        experiment: What the study is of.
+        reference: Names the experiment on the command line; None if it came as an object.
+        settings: Sampler and seed, and what it shall know and harvest.
+        data: The experiment's data; only shapes matter.
+        scales: Value of each objective at which it counts as hopeless.
+
+    Raises:
+        ConfigError: If the sampler is unknown, or what it needs is not installed.
+        UnknownFootprintError: If sizes shall be known and cannot be.
+    """
     name = settings.sampler or KNOWING
     sizes = _known_sizes(experiment, data, scales, settings.known_sizes) if name == KNOWING else None
     harvest = settings.harvest
@@ -242,7 +272,9 @@ def _same_data(
     return replace(description, data_path=place), data
 
 
-def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> _Plan:
+def _with_sampler(
+    experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None
+) -> StudyPlan:
     harvest = None
     if description.harvest:
         harvest = Harvest(experiment=experiment, known_constraints=sizes.constraints if sizes else {})
@@ -258,7 +290,7 @@ def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: 
     else:
         sampler = make_sampler(description.sampler, description.seed, experiment.space)
     stopping = EarlyStopping(experiment=experiment, sizes=sizes) if sizes and description.early_stop else None
-    return _Plan(description=description, sampler=sampler, harvest=harvest, early_stopping=stopping)
+    return StudyPlan(description=description, sampler=sampler, harvest=harvest, early_stopping=stopping)
 
 
 def _stops_early(experiment: Experiment, sizes: KnownSizes | None, wanted: bool | None) -> bool:
@@ -309,7 +341,7 @@ class _Search:
     reference: str | None
     home: StudyHome
     study: optuna.Study
-    plan: _Plan
+    plan: StudyPlan
     settings: SearchSettings
     on_progress: Callable[[SearchProgress], None]
 
@@ -350,7 +382,7 @@ class _Search:
             return False
         with database_errors(self.home.url):
             parameters = {name: trial._suggest(name, kind) for name, kind in self.experiment.space.items()}
-        harvest, stopping = self.plan.harvest, self.plan.early_stopping
+        stopping = self.plan.early_stopping
         task = TrialTask(
             number=trial.number,
             parameters=parameters,
@@ -359,8 +391,8 @@ class _Search:
             data_path=self.plan.data_path,
             device=self.settings.device,
             folder=trial_folder(self.home.trials_folder, trial.number),
-            harvest=tuple(at.step for at in harvest.steps(parameters)) if harvest else (),
             stop=stopping.rule(parameters, self.history()) if stopping else None,
+            harvest=self.plan.harvested_steps(parameters),
         )
         # A search that was killed between a trial's end and its entry left the whole folder.
         known = read_evaluation(task.folder, parameters, task.seed)
@@ -372,44 +404,53 @@ class _Search:
 
     def _tell(self, trial: Trial, outcome: Evaluation | str) -> None:
         with database_errors(self.home.url):
-            if isinstance(outcome, str):
-                trial.set_user_attr(FAILURE, outcome[:1000])
-                self.study.tell(trial, state=TrialState.FAIL)
-                return
-            seen = [self._observation(trial, one) for one in outcome.harvested]
-            if outcome.stopped:
-                self._tell_stopped(trial, outcome, seen)
-                return
-            for name, excess in self.experiment.excesses(outcome.objectives).items():
-                if name not in trial.constraints:  # set before a kill: the same value
-                    trial.set_constraint(name, excess)
-            if seen:
-                add_observations(trial, seen)
-            self.study.tell(trial, self._values(outcome))
+            tell_outcome(self.study, trial, self.experiment, outcome, self.plan.early_stopping)
 
-    def _tell_stopped(self, trial: Trial, outcome: Evaluation, harvested: list[Observation]) -> None:
-        """A training that was stopped teaches what it showed at its end, beside the networks on its way."""
-        assert self.plan.early_stopping is not None
-        last = self.plan.early_stopping.observation(outcome)
-        if all(seen.fidelity != last.fidelity for seen in harvested):
-            harvested = [*harvested, last]
+
+def tell_outcome(
+    study: optuna.Study,
+    trial: Trial,
+    experiment: Experiment,
+    outcome: Evaluation | str,
+    stopping: EarlyStopping | None = None,
+) -> None:
+    """End a running trial with what its training gave: values and excesses of limits, or why it has none."""
+    if isinstance(outcome, str):
+        trial.set_user_attr(FAILURE, outcome[:1000])
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    seen = [_observation(experiment, trial, one) for one in outcome.harvested]
+    if outcome.stopped:
+        assert stopping is not None
+        last = stopping.observation(outcome)
+        if all(one.fidelity != last.fidelity for one in seen):
+            seen.append(last)
             trial.set_user_attr(STOPPED_AT, last.fidelity)
-        add_observations(trial, harvested)
-        self.study.tell(trial, state=TrialState.PRUNED)
+    for name, excess in experiment.excesses(outcome.objectives).items() if not outcome.stopped else ():
+        if name not in trial.constraints:  # set before a kill: the same value
+            trial.set_constraint(name, excess)
+    if seen:
+        add_observations(trial, seen)
+    if outcome.stopped:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, _values(experiment, outcome))
 
-    def _values(self, outcome: Evaluation) -> list[float]:
-        return [outcome.objectives[name] for name in self.experiment.objectives]
 
-    def _observation(self, trial: Trial, harvested: Evaluation) -> Observation:
-        """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
-        at = next(at for at in training_path(trial.params) if at.step == harvested.step)
-        return Observation(
-            step=at.step,
-            fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
-            parameters=parameters_at(trial.params, at),
-            values=tuple(self._values(harvested)),
-            constraints=self.experiment.excesses(harvested.objectives),
-        )
+def _values(experiment: Experiment, outcome: Evaluation) -> list[float]:
+    return [outcome.objectives[name] for name in experiment.objectives]
+
+
+def _observation(experiment: Experiment, trial: Trial, harvested: Evaluation) -> Observation:
+    """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
+    at = next(at for at in training_path(trial.params) if at.step == harvested.step)
+    return Observation(
+        step=at.step,
+        fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
+        parameters=parameters_at(trial.params, at),
+        values=tuple(_values(experiment, harvested)),
+        constraints=experiment.excesses(harvested.objectives),
+    )
 
 
 def trial_seed(study_seed: int, number: int, *repetition: int) -> int:

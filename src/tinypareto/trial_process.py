@@ -24,6 +24,8 @@ from tinypareto.experiment import Experiment, Parameters, load_experiment
 from tinypareto.stop_rule import StopRule
 from tinypareto.threads import use_one_thread
 
+DISK_FULL = "the disk is full"  # how the reason of a trial begins that failed for want of space
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialTask:
@@ -50,7 +52,7 @@ class TrialProcess:
         self.task = task
         self._work = task.folder.with_name(f".{task.folder.name}-{os.getpid()}")
         shutil.rmtree(self._work, ignore_errors=True)
-        context = _context()
+        context = process_context()
         self._receiver, sender = context.Pipe(duplex=False)
         self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
             target=_run, args=(task, self._work, sender), name=f"trial-{task.number}"
@@ -64,7 +66,7 @@ class TrialProcess:
             outcome: Evaluation | str = self._receiver.recv()
         except EOFError:
             self._process.join()
-            outcome = _death(self._process.exitcode)
+            outcome = death_of(self._process.exitcode, "the trial's process")
         self._process.join()
         self._receiver.close()
         shutil.rmtree(self.task.folder, ignore_errors=True)
@@ -92,7 +94,8 @@ def remove_unfinished(trials_folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _context() -> BaseContext:
+def process_context() -> BaseContext:
+    """Return how processes are started that train, or start trainings."""
     # A fork server that has torch loaded starts a trial in milliseconds. A plain fork would copy the
     # locks of this process's threads in whatever state they are.
     if "forkserver" not in multiprocessing.get_all_start_methods():
@@ -104,7 +107,7 @@ def _context() -> BaseContext:
 
 def _run(task: TrialTask, work: Path, sender: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     use_one_thread()
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -142,19 +145,21 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
         return "out of memory; lower batch_size or the network's width, or run fewer --jobs."
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"the disk is full ({error}); free some space and run the search again."
+        return f"{DISK_FULL} ({error}); free some space and run the search again."
     return f"{type(error).__name__}: {error}; the traceback is in the trial's log.txt."
 
 
-def _death(exit_code: int | None) -> str:
+def death_of(exit_code: int | None, who: str) -> str:
+    """Return in one line how a process ended that left without a result."""
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         hint = "probably out of memory" if name == "SIGKILL" else "a crash in compiled code"
-        return f"the trial's process was ended by {name} ({hint}); its log.txt ends where it happened."
-    return f"the trial's process left with exit code {exit_code} and no result; see its log.txt."
+        return f"{who} was ended by {name} ({hint}); its log.txt ends where it happened."
+    return f"{who} left with exit code {exit_code} and no result; see its log.txt."
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """End this process when the one that started it has ended, however that came; call it in a thread."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

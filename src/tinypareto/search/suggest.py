@@ -106,7 +106,7 @@ def suggest(
     if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
         return _from_design(space, known, seen, size, seed, trial_number)
     with one_thread():
-        rng = _stream(seed, trial_number)
+        rng = stream_of(seed, trial_number)
         return _from_policies(
             space, history, pending, seen, reference, known, trace, config, rng, device, seed, trial_number
         )
@@ -127,11 +127,11 @@ def _from_design(
             row = trial_number % size
             if len(front):
                 point = towards_front(
-                    space, known, point, front, row / max(size - 1, 1), _stream(seed, trial_number)
+                    space, known, point, front, row / max(size - 1, 1), stream_of(seed, trial_number)
                 )
         point = _kept(space, known, point, seen, seed)
     if seen_among(point[None], seen)[0]:
-        point = unseen_point(space, seen, _stream(seed, trial_number), otherwise=point)
+        point = unseen_point(space, seen, stream_of(seed, trial_number), otherwise=point)
     return Suggestion.without_model(space.decode(point), point, "latin hypercube")
 
 
@@ -370,5 +370,6 @@ def _check_device(device: str) -> None:
         )
 
 
-def _stream(seed: int, trial_number: int) -> np.random.Generator:
+def stream_of(seed: int, trial_number: int) -> np.random.Generator:
+    """Return the random numbers of one suggestion."""
     return np.random.default_rng([seed, trial_number, 1])

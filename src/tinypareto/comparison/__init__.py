@@ -1,0 +1,1 @@
+"""Samplers x seeds on one experiment: runs, one CSV, curves, fronts and tests; and what the poster showed."""
