@@ -49,7 +49,7 @@ def peer_function(name: str) -> SuggestFunction:
         module = import_module(f"tinypareto.peers.{name}")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"sampler {name!r} needs {error.name}, which is not installed; "
+            f"sampler {name!r} needs {(error.name or name).partition('.')[0]}, which is not installed; "
             "`pip install tinypareto[bench]` brings it."
         ) from error
     function: SuggestFunction = getattr(module, f"suggest_{name}")

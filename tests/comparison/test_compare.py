@@ -12,7 +12,7 @@ from tinypareto.comparison.compare import ComparisonSettings, compare
 from tinypareto.comparison.progress import duration
 from tinypareto.errors import ConfigError, StudyError
 
-ARMS = "ars-full,nsga2,random"
+ARMS = "ars-full,nsga2"
 SEEDS, TRIALS = 1, 4
 
 
@@ -58,7 +58,7 @@ def stop_when(out, rows, how):
         process.kill()
         process.wait()
     done = csv.read_text().count("\n1,")
-    assert rows <= done < SEEDS * TRIALS * 3, "it was over before it was stopped"
+    assert rows <= done < SEEDS * TRIALS * 2, "it was over before it was stopped"
     return said, process.returncode
 
 
@@ -67,7 +67,7 @@ def uninterrupted(tmp_path_factory):
     out = tmp_path_factory.mktemp("comparison") / "uninterrupted"
     done = run(out, "--jobs", "2")
     assert done.returncode == 0, done.stderr
-    assert "12/12: " in done.stderr
+    assert "8/8: " in done.stderr
     assert "left" in done.stderr
     assert "| ars-full | " in done.stdout
     return out
@@ -83,41 +83,32 @@ def test_comparison_leaves_its_csv_pictures_and_tables_and_nothing_else(uninterr
     assert studies == [[arm, "0", str(trial)] for arm in ARMS.split(",") for trial in range(TRIALS)]
 
 
-def test_killed_comparison_ends_with_the_same_csv(uninterrupted, tmp_path):
-    out = tmp_path / "killed"
-    stop_when(out, 2, signal.SIGKILL)
+def test_comparison_stopped_and_killed_goes_on_from_its_csv_alone_to_the_same_end(uninterrupted, tmp_path):
+    stopped, out = tmp_path / "stopped", tmp_path / "killed"
+    said, code = stop_when(stopped, 2, signal.SIGINT)
+    assert code == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    assert not (stopped / "work").exists()
+    out.mkdir()
     csv = out / "comparison.csv"
-    csv.write_bytes(csv.read_bytes()[:-9])  # as if it had been in the middle of a line
+    csv.write_bytes(
+        (stopped / "comparison.csv").read_bytes()[:-9]
+    )  # as if it had been in the middle of a line
+    stop_when(out, 4, signal.SIGKILL)
     done = run(out, "--jobs", "2")
     assert done.returncode == 0, done.stderr
     assert timeless(csv) == timeless(uninterrupted / "comparison.csv")
     assert not (out / "work").exists()
 
 
-def test_csv_alone_is_enough_to_go_on_after_ctrl_c(uninterrupted, tmp_path):
-    out, other = tmp_path / "stopped", tmp_path / "other"
-    said, code = stop_when(out, 5, signal.SIGINT)
-    assert code == 130
-    assert "the same command goes on from here" in said
-    assert "Traceback" not in said
-    assert not (out / "work").exists()
-    other.mkdir()
-    shutil.copy(out / "comparison.csv", other)
-    shutil.copytree(
-        uninterrupted / "cache", other / "cache"
-    )  # trained already: only who asks for what matters
-    done = run(other, "--jobs", "1")
-    assert done.returncode == 0, done.stderr
-    assert timeless(other / "comparison.csv") == timeless(uninterrupted / "comparison.csv")
-
-
 def test_finished_comparison_is_drawn_again_without_a_training(uninterrupted, tmp_path):
     out = tmp_path / "copy"
     out.mkdir()
     shutil.copy(uninterrupted / "comparison.csv", out)
-    settings = ComparisonSettings(samplers=("random", "nsga2"), seeds=1, trials=2)
+    settings = ComparisonSettings(samplers=("nsga2", "ars-full"), seeds=1, trials=2)
     outcome = compare(STEPWISE, out, settings)
-    assert list(outcome.studies) == ["nsga2", "random"]
+    assert list(outcome.studies) == ["ars-full", "nsga2"]
     assert outcome.trials == 2
     assert not (out / "cache").exists()
     assert (out / "comparison.csv").read_bytes() == (uninterrupted / "comparison.csv").read_bytes()
@@ -142,17 +133,6 @@ def test_full_disk_ends_the_comparison_with_one_line_and_no_row(tmp_path):
     assert "goes on" in last or "tries again" in last
     assert "Traceback" not in done.stderr
     assert "\n1," not in (tmp_path / "comparison.csv").read_text()
-
-
-def test_crashing_trials_are_rows_with_their_reason(tmp_path):
-    done = run(tmp_path, experiment=f"{EXPERIMENTS}:crashing", samplers="random", trials=5)
-    assert done.returncode == 0, done.stderr
-    _, rows = timeless(tmp_path / "comparison.csv")
-    failures = {row[-1] for row in rows[1:]} - {""}
-    assert any("SIGKILL" in failure for failure in failures) or any(
-        "memory" in failure for failure in failures
-    )
-    assert "failed: " in done.stderr
 
 
 def test_second_comparison_in_the_same_folder_is_refused(tmp_path):
