@@ -106,6 +106,14 @@ def search(
             "[default: with the sampler ars, where the experiment allows it]",
         ),
     ] = None,
+    warm_start: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="An earlier study with the same space, for another target, data set or other limits, as prior "
+            "knowledge; repeatable.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search the hyperparameters: train, prune, quantise, compile and measure, trial by trial.
@@ -127,6 +135,7 @@ def search(
         data_path=data,
         known_sizes=known_sizes,
         harvest=harvest,
+        warm_start=tuple(warm_start or ()),
     )
     with ProgressDisplay() as display:
         summary = run_search(experiment, out, settings, on_progress=display)

@@ -22,6 +22,7 @@ from tinypareto.experiment import (
     training_path,
 )
 from tinypareto.harvest import Harvest
+from tinypareto.hosts.earlier import EarlierTask
 from tinypareto.hosts.observations import Observation, add_observations
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import KnownSizes, known_sizes
@@ -33,6 +34,7 @@ from tinypareto.study_home import StudyDescription, StudyHome, database_errors
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
 from tinypareto.trials import FAILURE, History, read_history, trial_folder
+from tinypareto.warm_start import earlier_task
 
 KNOWING = "ars"  # the sampler that can be told which outcomes are known
 POLL_SECONDS = 0.5  # how often progress is shown and Ctrl-C noticed while trials run
@@ -54,9 +56,11 @@ class SearchSettings:
             breaks a limit of theirs. None: if the sampler is ``ars`` and the experiment allows it.
         harvest: Whether networks that a training passes through between its pruning steps are measured too. None: if
             the sampler is ``ars`` and the experiment allows it.
+        warm_start: Folders of earlier studies with the same space and objectives, as prior knowledge. What they showed
+            is kept with the new study, so they may change or go.
 
     Raises:
-        ConfigError: If a number is out of range, or a sampler other than ``ars`` shall know sizes.
+        ConfigError: If a number is out of range, or a sampler other than ``ars`` shall know sizes or earlier studies.
     """
 
     trials: int
@@ -68,11 +72,16 @@ class SearchSettings:
     data_path: Path | None = None
     known_sizes: bool | None = None
     harvest: bool | None = None
+    warm_start: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.known_sizes and self.sampler not in {None, KNOWING}:
             raise ConfigError(
                 f"only the sampler {KNOWING} makes use of known sizes, got {self.sampler}; leave one of the two out."
+            )
+        if self.warm_start and self.sampler not in {None, KNOWING}:
+            raise ConfigError(
+                f"only the sampler {KNOWING} makes use of earlier studies, got {self.sampler}; leave one out."
             )
         for name in ("trials", "jobs"):
             if getattr(self, name) < 1:
@@ -136,7 +145,7 @@ def run_search(
     loaded = load_experiment(experiment) if isinstance(experiment, str) else _portable(experiment)
     with StudyHome(out, settings.storage) as home:
         plan = _plan(home, loaded, reference, settings)
-        study = home.open(plan.description, plan.sampler)
+        study = home.open(plan.description, plan.sampler, plan.earlier)
         search = _Search(loaded, reference, home, study, plan, settings, on_progress)
         search.run(begun)
         history = search.history()
@@ -170,6 +179,7 @@ class _Plan:
     description: StudyDescription
     sampler: BaseSampler
     harvest: Harvest | None
+    earlier: tuple[EarlierTask, ...] = ()
 
 
 def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settings: SearchSettings) -> _Plan:
@@ -177,10 +187,11 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     description = home.description(experiment.name)
     if description is not None:
-        asked = ("sampler", "seed", "known_sizes", "harvest")
-        description.refuse_other(experiment, {name: getattr(settings, name) for name in asked})
+        asked = {name: getattr(settings, name) for name in ("sampler", "seed", "known_sizes", "harvest")}
+        description.refuse_other(experiment, {**asked, "warm_start": _folders(settings) or None})
         sizes = known_sizes(experiment, data, description.scales) if description.known_sizes else None
-        return _with_sampler(experiment, description, sizes)
+        return _with_sampler(experiment, description, sizes, home.earlier_tasks(experiment.name))
+    earlier = tuple(earlier_task(folder, experiment) for folder in settings.warm_start)
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
     name = settings.sampler or KNOWING
@@ -197,11 +208,21 @@ def _plan(home: StudyHome, experiment: Experiment, reference: str | None, settin
         data_path=str(settings.data_path.resolve()) if settings.data_path else None,
         known_sizes=sizes is not None,
         harvest=harvest,
+        warm_start=_folders(settings),
     )
-    return _with_sampler(experiment, description, sizes)
+    return _with_sampler(experiment, description, sizes, earlier)
 
 
-def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None) -> _Plan:
+def _folders(settings: SearchSettings) -> tuple[str, ...]:
+    return tuple(str(folder.resolve()) for folder in settings.warm_start)
+
+
+def _with_sampler(
+    experiment: Experiment,
+    description: StudyDescription,
+    sizes: KnownSizes | None,
+    earlier: tuple[EarlierTask, ...],
+) -> _Plan:
     harvest = None
     if description.harvest:
         harvest = Harvest(experiment=experiment, known_constraints=sizes.constraints if sizes else {})
@@ -213,10 +234,11 @@ def _with_sampler(experiment: Experiment, description: StudyDescription, sizes: 
             known_constraints=sizes.constraints if sizes else None,
             trace=harvest.trace if harvest else None,
             reference_point=[description.scales[name] for name in experiment.objectives] if sizes else None,
+            warm_start=earlier,
         )
     else:
         sampler = make_sampler(description.sampler, description.seed, experiment.space)
-    return _Plan(description=description, sampler=sampler, harvest=harvest)
+    return _Plan(description=description, sampler=sampler, harvest=harvest, earlier=earlier)
 
 
 def _known_sizes(
