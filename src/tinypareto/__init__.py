@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tinypareto.errors import TinyParetoError
     from tinypareto.experiment import Experiment, load_experiment
     from tinypareto.hosts.botorch import optimize_acqf_ars
+    from tinypareto.hosts.earlier import EarlierTask
     from tinypareto.hosts.observations import Observation, add_observations
     from tinypareto.hosts.optuna import ARSSampler
     from tinypareto.mcu.compiled_folder import compile_model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ARSSampler": "hosts.optuna",
     "Data": "network.data",
+    "EarlierTask": "hosts.earlier",
     "Experiment": "experiment",
     "Observation": "hosts.observations",
     "PruningConfig": "network.prune",
@@ -47,6 +49,7 @@ _HOME = {
 __all__ = [
     "ARSSampler",
     "Data",
+    "EarlierTask",
     "Experiment",
     "Observation",
     "PruningConfig",

@@ -139,6 +139,14 @@ def search(
             "[default: with known sizes, where the experiment allows it]",
         ),
     ] = None,
+    warm_start: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="An earlier study with the same space, for another target, data set or other limits, as prior "
+            "knowledge; repeatable.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search the hyperparameters: train, prune, quantise, compile and measure, trial by trial.
@@ -162,6 +170,7 @@ def search(
         known_sizes=known_sizes,
         harvest=harvest,
         early_stop=early_stop,
+        warm_start=tuple(warm_start or ()),
     )
     with ProgressDisplay() as display:
         summary = run_search(experiment, out, settings, on_progress=display)

@@ -29,6 +29,8 @@ Metric: TypeAlias = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
 
 MEASURED = ("error", "rom_bytes", "ram_bytes", "flops", "instructions", "cycles")  # what every trial yields
 
+SAME_ON_EVERY_CORE = ("error", "flops")  # what does not depend on the target
+
 
 def train_and_prune(
     model: nn.Module, data: Data, parameters: Parameters, seed: int, on_epoch: OnEpoch | None = None

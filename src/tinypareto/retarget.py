@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tinypareto.errors import StudyError, TinyParetoError
 from tinypareto.evaluation import Evaluation, measure_again, read_network, step_folder, write_network
-from tinypareto.experiment import Experiment, load_experiment, split_reference
+from tinypareto.experiment import SAME_ON_EVERY_CORE, Experiment, load_experiment, split_reference
 from tinypareto.hosts.attributes import pieces, read_attribute
 from tinypareto.hosts.observations import OBSERVATIONS_KEY, Observation
 from tinypareto.hosts.optuna import SUGGESTION_KEY
@@ -28,7 +28,6 @@ from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import remove_unfinished
 from tinypareto.trials import deployable, trial_folder
 
-SAME_ON_EVERY_CORE = ("error", "flops")
 UNREADABLE = (OSError, ValueError, TypeError, KeyError)  # what a damaged metrics.json raises
 
 

@@ -24,6 +24,7 @@ from tinypareto.experiment import (
     training_path,
 )
 from tinypareto.harvest import Harvest
+from tinypareto.hosts.earlier import EarlierTask
 from tinypareto.hosts.observations import Observation, add_observations
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import KnownSizes, known_sizes
@@ -36,6 +37,7 @@ from tinypareto.study_home import StudyDescription, StudyHome, database_errors
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import TrialProcess, TrialTask, remove_unfinished
 from tinypareto.trials import FAILURE, STOPPED_AT, History, read_history, trial_folder
+from tinypareto.warm_start import earlier_task
 
 KNOWING = "ars"  # the sampler that can be told which outcomes are known
 POLL_SECONDS = 0.5  # how often progress is shown and Ctrl-C noticed while trials run
@@ -60,10 +62,12 @@ class SearchSettings:
         early_stop: Whether a training ends when nothing that it has still to pass through could join the front. None:
             if sizes are known and the experiment allows it.
         device: Where trials train: ``auto`` (CUDA where it is there and the network large enough), ``cpu`` or ``cuda``.
+        warm_start: Folders of earlier studies with the same space and objectives, as prior knowledge. What they showed
+            is kept with the new study, so they may change or go.
 
     Raises:
-        ConfigError: If a number is out of range, the device cannot be used, or a sampler other than ``ars`` shall
-            know sizes.
+        ConfigError: If a number is out of range, the device cannot be used, or a sampler other than ``ars`` shall know
+            sizes or earlier studies.
     """
 
     trials: int
@@ -77,12 +81,17 @@ class SearchSettings:
     harvest: bool | None = None
     early_stop: bool | None = None
     device: str = "auto"
+    warm_start: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         check_device(self.device)
         if self.known_sizes and self.sampler not in {None, KNOWING}:
             raise ConfigError(
                 f"only the sampler {KNOWING} makes use of known sizes, got {self.sampler}; leave one of the two out."
+            )
+        if self.warm_start and self.sampler not in {None, KNOWING}:
+            raise ConfigError(
+                f"only the sampler {KNOWING} makes use of earlier studies, got {self.sampler}; leave one out."
             )
         for name in ("trials", "jobs"):
             if getattr(self, name) < 1:
@@ -147,7 +156,7 @@ def run_search(
     loaded = load_experiment(experiment) if isinstance(experiment, str) else _portable(experiment)
     with StudyHome(out, settings.storage) as home:
         plan = _plan(home, loaded, reference, settings)
-        study = home.open(plan.description, plan.sampler)
+        study = home.open(plan.description, plan.sampler, plan.earlier)
         home.describe(plan.description)
         search = _Search(loaded, reference, home, study, plan, settings, on_progress)
         search.run(begun)
@@ -184,6 +193,7 @@ class StudyPlan:
     sampler: BaseSampler
     harvest: Harvest | None
     early_stopping: EarlyStopping | None
+    earlier: tuple[EarlierTask, ...] = ()
 
     @property
     def data_path(self) -> Path | None:
@@ -201,11 +211,12 @@ def _plan(
     """Return the plan of a new study, or of the one there."""
     description = home.description(experiment.name)
     if description is not None:
-        asked = ("sampler", "seed", "known_sizes", "harvest", "early_stop")
-        description.refuse_other(experiment, {name: getattr(settings, name) for name in asked})
+        names = ("sampler", "seed", "known_sizes", "harvest", "early_stop")
+        asked = {name: getattr(settings, name) for name in names}
+        description.refuse_other(experiment, {**asked, "warm_start": _folders(settings) or None})
         description, data = _same_data(home, experiment, description, settings.data_path)
         sizes = known_sizes(experiment, data, description.scales) if description.known_sizes else None
-        return _with_sampler(experiment, description, sizes)
+        return _with_sampler(experiment, description, sizes, home.earlier_tasks(experiment.name))
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
@@ -232,6 +243,7 @@ def new_plan(
         ConfigError: If the sampler is unknown, or what it needs is not installed.
         UnknownFootprintError: If sizes shall be known and cannot be.
     """
+    earlier = tuple(earlier_task(folder, experiment) for folder in settings.warm_start)
     name = settings.sampler or KNOWING
     sizes = _known_sizes(experiment, data, scales, settings.known_sizes) if name == KNOWING else None
     harvest = settings.harvest
@@ -248,8 +260,9 @@ def new_plan(
         harvest=harvest,
         early_stop=_stops_early(experiment, sizes, settings.early_stop),
         data_fingerprint=data.fingerprint(),
+        warm_start=_folders(settings),
     )
-    return _with_sampler(experiment, description, sizes)
+    return _with_sampler(experiment, description, sizes, earlier)
 
 
 def _same_data(
@@ -272,8 +285,15 @@ def _same_data(
     return replace(description, data_path=place), data
 
 
+def _folders(settings: SearchSettings) -> tuple[str, ...]:
+    return tuple(str(folder.resolve()) for folder in settings.warm_start)
+
+
 def _with_sampler(
-    experiment: Experiment, description: StudyDescription, sizes: KnownSizes | None
+    experiment: Experiment,
+    description: StudyDescription,
+    sizes: KnownSizes | None,
+    earlier: tuple[EarlierTask, ...],
 ) -> StudyPlan:
     harvest = None
     if description.harvest:
@@ -286,11 +306,14 @@ def _with_sampler(
             known_constraints=sizes.constraints if sizes else None,
             trace=harvest.trace if harvest else None,
             reference_point=[description.scales[name] for name in experiment.objectives] if sizes else None,
+            warm_start=earlier,
         )
     else:
         sampler = make_sampler(description.sampler, description.seed, experiment.space)
     stopping = EarlyStopping(experiment=experiment, sizes=sizes) if sizes and description.early_stop else None
-    return StudyPlan(description=description, sampler=sampler, harvest=harvest, early_stopping=stopping)
+    return StudyPlan(
+        description=description, sampler=sampler, harvest=harvest, early_stopping=stopping, earlier=earlier
+    )
 
 
 def _stops_early(experiment: Experiment, sizes: KnownSizes | None, wanted: bool | None) -> bool:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tinypareto.errors import StudyError
 from tinypareto.experiment import Experiment
+from tinypareto.hosts.attributes import joined, pieces
+from tinypareto.hosts.earlier import EarlierTask
 
 OWNER = "tinypareto:owner"  # a trial's system attribute: the search that runs it
+EARLIER = "tinypareto:earlier"  # the study's system attribute: what earlier studies showed
 DESCRIPTION = "tinypareto:study"  # the study's user attribute: what it is a study of
 
 
@@ -61,6 +64,7 @@ class StudyDescription:
     harvest: bool = False  # whether networks on the way of a training are measured too
     early_stop: bool = False  # whether trainings end that cannot join the front any more
     data_fingerprint: str | None = None  # tells whether data at another place is the same
+    warm_start: tuple[str, ...] = ()  # folders of the earlier studies that it was begun with
 
     @classmethod
     def of(cls, experiment: Experiment, **settings: Any) -> "StudyDescription":
@@ -91,7 +95,8 @@ class StudyDescription:
     def from_json(cls, text: str) -> "StudyDescription":
         """Read what `to_json` wrote."""
         values = json.loads(text)
-        return cls(**{**values, "objectives": tuple(values["objectives"])})
+        lists = {name: tuple(values[name]) for name in ("objectives", "warm_start") if name in values}
+        return cls(**{**values, **lists})
 
     def to_json(self) -> str:
         """Return a text that `from_json` reads; parameters keep their order."""
@@ -121,10 +126,15 @@ class StudyDescription:
                 )
 
 
+def space_as_text(experiment: Experiment) -> dict[str, str]:
+    """Return the distributions as Optuna's JSON, by parameter."""
+    return {name: distribution_to_json(kind) for name, kind in experiment.space.items()}
+
+
 def _described(experiment: Experiment) -> dict[str, Any]:
     return {
         "experiment": experiment.name,
-        "space": {name: distribution_to_json(kind) for name, kind in experiment.space.items()},
+        "space": space_as_text(experiment),
         "objectives": tuple(experiment.objectives),
         "limits": dict(experiment.limits),
         "target": experiment.target,
@@ -202,6 +212,24 @@ class StudyHome:
         Raises:
             StudyError: If the database is damaged or holds a study of another program.
         """
+        study = self._found(name)
+        if study is None:
+            return None
+        attributes = study.user_attrs
+        if DESCRIPTION not in attributes:
+            raise StudyError(f"{self.url} holds a study that tinypareto did not begin; give another --out.")
+        return StudyDescription.from_json(attributes[DESCRIPTION])
+
+    def earlier_tasks(self, name: str) -> tuple[EarlierTask, ...]:
+        """Return what the study called ``name`` was begun with, as prior knowledge."""
+        study = self._found(name)
+        if study is None:
+            return ()
+        attributes = study._storage.get_study_system_attrs(study._study_id)
+        return tuple(map(EarlierTask.from_json, joined(EARLIER, attributes) or ()))
+
+    def _found(self, name: str | None) -> optuna.Study | None:
+        """Return the only study in the database or the one called ``name``."""
         if self.url.startswith("sqlite:///"):
             path = Path(self.url.removeprefix("sqlite:///"))
             if not path.exists() or path.stat().st_size == 0:
@@ -211,15 +239,12 @@ class StudyHome:
             names = [study.study_name for study in storage.get_all_studies()]
             if len(names) != 1:
                 names = [found for found in names if found == name]
-            if not names:
-                return None
-            attributes = optuna.load_study(study_name=names[0], storage=storage).user_attrs
-        if DESCRIPTION not in attributes:
-            raise StudyError(f"{self.url} holds a study that tinypareto did not begin; give another --out.")
-        return StudyDescription.from_json(attributes[DESCRIPTION])
+            return optuna.load_study(study_name=names[0], storage=storage) if names else None
 
-    def open(self, description: StudyDescription, sampler: BaseSampler) -> optuna.Study:
-        """Load the study, or create it."""
+    def open(
+        self, description: StudyDescription, sampler: BaseSampler, earlier: Sequence[EarlierTask] = ()
+    ) -> optuna.Study:
+        """Load the study, or create it, with what earlier studies showed."""
         with self.turn():
             self.study = optuna.create_study(
                 study_name=description.experiment,
@@ -229,6 +254,10 @@ class StudyHome:
                 load_if_exists=True,
             )
             if DESCRIPTION not in self.study.user_attrs:
+                if earlier:
+                    told = [task.to_json() for task in earlier]
+                    for name, piece in pieces(EARLIER, told).items():
+                        self.study._storage.set_study_system_attr(self.study._study_id, name, piece)
                 self.study.set_user_attr(DESCRIPTION, description.to_json())
             return self.study
 

@@ -267,6 +267,47 @@ def test_a_function_that_trials_contradict_is_dropped():
     assert read_suggestion(study.trials[-1])["std"][1] > 1e-3  # learnt like any other
 
 
+def test_a_constraint_that_trials_contradict_is_said_once_and_measured_from_then_on():
+    def forbidding(parameters):
+        return size_of(parameters) - 40.0  # in truth 20 more fit
+
+    def the_larger_the_better(trial):
+        size = size_of({name: trial.suggest_float(name, 0, 1) for name in SIZES})
+        trial.set_constraint("limit", size - 60.0)
+        return -size
+
+    sampler = ARSSampler(seed=0, search_space=SIZES, known_constraints={"limit": forbidding})
+    study = optuna.create_study(sampler=sampler)
+    with pytest.warns(RuntimeWarning, match=r"'limit' gives -?[\d.]+ .* but -?[\d.]+ was measured") as said:
+        study.optimize(the_larger_the_better, n_trials=14)
+    assert len([one for one in said if "what was measured counts" in str(one.message)]) == 1
+    assert any(40.0 < size_of(trial.params) <= 60.0 for trial in study.trials), (
+        "the wrong function was still obeyed"
+    )
+    assert size_of(study.best_params) == max(
+        size_of(trial.params) for trial in study.trials if size_of(trial.params) <= 60.0
+    )
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_function_that_breaks_in_the_middle_of_a_study_is_one_error_and_leaves_the_trials_as_they_are():
+    broken = []
+    sampler = ARSSampler(
+        seed=0, search_space=SIZES, known={"size": lambda p: float("nan") if broken else size_of(p)}
+    )
+    study = run_known(known_study(sampler), 6)
+    before = [trial.values for trial in study.trials]
+    broken.append(True)
+    with pytest.raises(
+        ConfigError, match=r"known function of 'size' must be finite, but is nan for .*; mend it"
+    ):
+        study.ask(SIZES)
+    assert [trial.values for trial in study.trials[:6]] == before
+    broken.clear()
+    run_known(study, 1)  # mended, it goes on
+    assert len([trial for trial in study.trials if trial.values]) == 7
+
+
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("name", ["bytes", 2, -1])
 def test_a_known_name_that_is_no_objective_is_an_error(name):

@@ -62,7 +62,7 @@ def test_a_function_is_called_once_for_each_set_of_parameters():
     calls = []
     function = KnownFunction("size", lambda parameters: calls.append(parameters) or 2.0 * parameters["x"])
     assert [function({"x": value}) for value in (1.0, 2.0, 1.0, 2.0)] == [2.0, 4.0, 2.0, 4.0]
-    assert len(calls) == 3  # the first one twice, to see whether it gives the same again
+    assert len(calls) == 4  # the first two twice, to see whether they give the same again
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,13 @@ def test_a_function_is_called_once_for_each_set_of_parameters():
 def test_a_bad_function_is_one_clear_error(function, complaint):
     with pytest.raises(ConfigError, match=f"known function of 'size'.*{complaint}"):
         KnownFunction("size", function)({"x": 1.0})
+
+
+def test_what_is_random_at_some_parameters_only_is_noticed_on_the_way():
+    rng = np.random.default_rng(0)
+    function = KnownFunction("size", lambda p: p["x"] if p["x"] < 5 else rng.random())
+    with pytest.raises(ConfigError, match="must depend on the parameters alone, but gave two values"):
+        _ = [function({"x": float(value)}) for value in range(20)]
 
 
 def test_a_slow_function_is_said_once(monkeypatch):

@@ -1,6 +1,7 @@
 """Values of any length in a trial's system attributes, as JSON in pieces that fit every storage: key:0, key:1, ..."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.study import Study
@@ -24,10 +25,15 @@ def pieces(key: str, value: Any) -> dict[str, str]:
 
 def read_attribute(trial: FrozenTrial, key: str) -> Any:
     """Return the value; None if there is none, or only its beginning since whoever wrote it was killed."""
-    pieces: list[str] = []
-    while (name := f"{key}:{len(pieces)}") in trial.system_attrs:
-        pieces.append(trial.system_attrs[name])
+    return joined(key, trial.system_attrs)
+
+
+def joined(key: str, attributes: Mapping[str, Any]) -> Any:
+    """Return the value that `pieces` divided; None if there is none, or only its beginning."""
+    found: list[str] = []
+    while (name := f"{key}:{len(found)}") in attributes:
+        found.append(attributes[name])
     try:
-        return json.loads("".join(pieces))
+        return json.loads("".join(found))
     except ValueError:
         return None

@@ -29,10 +29,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import ConfigError
 from tinypareto.hosts.attributes import read_attribute, write_attribute
+from tinypareto.hosts.earlier import EarlierTask
 from tinypareto.hosts.observations import observations
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.known import KnownFunction, KnownOutcomes
+from tinypareto.search.prior import Prior
 from tinypareto.search.suggest import suggest
 from tinypareto.search.trace import TraceFunction
 from tinypareto.space import Space
@@ -76,6 +78,7 @@ class PureSampler(BaseSampler):
         known: Is handed on as `KnownOutcomes` to a suggest function that takes it, with ``known_constraints``.
         known_constraints: Functions of the parameters by a constraint's name.
         trace: Is handed on to a suggest function that takes it.
+        warm_start: Is handed on as priors to a suggest function that takes them.
 
     Raises:
         ConfigError: If the seed is negative.
@@ -91,6 +94,7 @@ class PureSampler(BaseSampler):
         known: Mapping[str | int, ParameterFunction] | None = None,
         known_constraints: Mapping[str, ParameterFunction] | None = None,
         trace: TraceFunction | None = None,
+        warm_start: Sequence[EarlierTask] = (),
     ) -> None:
         if seed is not None and seed < 0:
             raise ConfigError(f"The seed must be at least 0, got {seed}; use a natural number or None.")
@@ -101,6 +105,8 @@ class PureSampler(BaseSampler):
         self.reference_point = reference_point
         self._suggest = suggest
         self._trace = trace
+        self._warm_start = tuple(warm_start)
+        self._priors: dict[str, tuple[Prior, ...]] = {}  # by space: models of them are fitted once
         self._known = {name: KnownFunction(str(name), f) for name, f in (known or {}).items()}
         self._known_constraints = {
             name: KnownFunction(name, f) for name, f in (known_constraints or {}).items()
@@ -145,6 +151,8 @@ class PureSampler(BaseSampler):
             settings["known"] = self._known_outcomes(study, others, constraints, signs)
         if self._trace is not None:
             settings["trace"] = self._trace
+        if self._warm_start:
+            settings["priors"] = self._priors_in(study, space, search_space)
         return self._suggest(
             space,
             _history(space, search_space, others, signs, constraints, self._known_constraints),
@@ -153,6 +161,14 @@ class PureSampler(BaseSampler):
             trial_number=trial.number,
             **settings,
         )
+
+    def _priors_in(
+        self, study: Study, space: Space, search_space: Mapping[str, BaseDistribution]
+    ) -> tuple[Prior, ...]:
+        key = repr(sorted(search_space.items()))
+        if key not in self._priors:
+            self._priors[key] = tuple(task.prior(space, study.directions) for task in self._warm_start)
+        return self._priors[key]
 
     def _known_outcomes(
         self, study: Study, trials: Sequence[FrozenTrial], constraints: Sequence[str], signs: Matrix
@@ -209,6 +225,8 @@ class ARSSampler(PureSampler):
         trace: What a trial evaluates on its way and adds by ``add_observations``: from a trial's parameters to those
             of each such evaluation and its fidelity, the share of the whole that is made by then. The sampler prefers
             trials that gain something on their way.
+        warm_start: Earlier studies of related tasks with the same parameters, as prior knowledge: their front is
+            evaluated first, and what they learnt is believed as far as this study's trials bear it out.
         effort: How long the policies are trained, as a factor; a suggestion's time grows with it. It stands in place of
             a limit in seconds, with which the machine's load would have a say in what is suggested.
         device: Where suggestions are computed, "cpu" or "cuda".
@@ -239,6 +257,7 @@ class ARSSampler(PureSampler):
         known: Mapping[str | int, ParameterFunction] | None = None,
         known_constraints: Mapping[str, ParameterFunction] | None = None,
         trace: TraceFunction | None = None,
+        warm_start: EarlierTask | Study | Sequence[EarlierTask | Study] = (),
         effort: float = 1.0,
         device: str = "cpu",
     ) -> None:
@@ -254,7 +273,13 @@ class ARSSampler(PureSampler):
             known,
             known_constraints,
             trace,
+            _tasks(warm_start),
         )
+
+
+def _tasks(warm_start: EarlierTask | Study | Sequence[EarlierTask | Study]) -> tuple[EarlierTask, ...]:
+    given = (warm_start,) if isinstance(warm_start, EarlierTask | Study) else warm_start
+    return tuple(EarlierTask.of(one) if isinstance(one, Study) else one for one in given)
 
 
 def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:

@@ -47,6 +47,15 @@ class Hyperparameters:
     noises: Tensor
     smooth: Tensor
 
+    def of(self, rows: Tensor) -> "Hyperparameters":
+        """Return those of some outputs alone."""
+        return Hyperparameters(
+            lengthscales=self.lengthscales[rows],
+            variances=self.variances[rows],
+            noises=self.noises[rows],
+            smooth=self.smooth[rows],
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianProcesses:
@@ -89,6 +98,11 @@ class GaussianProcesses:
         Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 5.12.
         """
         return self.alpha / self.root.square().sum(1).sqrt()
+
+    def left_out_density(self) -> Tensor:
+        """Return the log density of the observations, each predicted from the others, up to a constant: k."""
+        precision = self.root.square().sum(1)
+        return (0.5 * precision.log() - 0.5 * self.alpha.square() / precision).sum(1)
 
     def _mean(self, cross: Tensor) -> Tensor:
         return (cross @ self.alpha[:, :, None])[:, :, 0]

@@ -96,7 +96,8 @@ class Suggestion:
     Attributes:
         parameters: Names and values, of the space's types.
         point: The same in the unit cube, d.
-        origin: "latin hypercube", "policy", or "unseen point" where the policies only led to known points.
+        origin: "latin hypercube", "earlier front", "policy", or "unseen point" where the policies only led to known
+            points.
         policy: Which policy proposed the point, or None.
         path: The policy's walk, (moves + 1) x d, from its start to its last move; empty (0 x d) without one.
         mean: Predicted objective values, m, in the units of the history; empty without a model.

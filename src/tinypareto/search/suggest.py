@@ -13,7 +13,7 @@ in another process too and in whatever order the trials are listed.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ from tinypareto.search.known import KnownOutcomes
 from tinypareto.search.known_design import known_front, towards_front
 from tinypareto.search.outcomes import Outcomes
 from tinypareto.search.polish import polished_ends
+from tinypareto.search.prior import Prior, earlier_front
 from tinypareto.search.rewards import Feasibility, poster_reward
 from tinypareto.search.rewards import Reward as PosterReward
 from tinypareto.search.starts import raw_starts, starting_points
@@ -66,6 +67,7 @@ def suggest(
     reference: Matrix | None = None,
     known: KnownOutcomes | None = None,
     trace: TraceFunction | None = None,
+    priors: Sequence[Prior] = (),
     device: str = "cpu",
 ) -> Suggestion:
     """Return the point to evaluate next.
@@ -82,6 +84,7 @@ def suggest(
             none. None: it is inferred. The reward "chebyshev" needs none.
         known: Objectives and violations that are functions of the parameters.
         trace: What else a trial evaluates on its way.
+        priors: What earlier, related tasks showed.
         device: Where models and policies live, "cpu" or "cuda"; randomness is the same on both.
 
     Raises:
@@ -104,11 +107,24 @@ def suggest(
     seen = np.concatenate([history.suggested(), pending])
     size = config.startup_trials(space, knows_objectives=known is not None and known.has_objectives)
     if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
-        return _from_design(space, known, seen, size, seed, trial_number)
+        first = _earlier_points(space, known, priors, size)
+        return _from_design(space, known, seen, size, seed, trial_number, first)
     with one_thread():
         rng = stream_of(seed, trial_number)
         return _from_policies(
-            space, history, pending, seen, reference, known, trace, config, rng, device, seed, trial_number
+            space,
+            history,
+            pending,
+            seen,
+            reference,
+            known,
+            trace,
+            priors,
+            config,
+            rng,
+            device,
+            seed,
+            trial_number,
         )
 
 
@@ -119,10 +135,13 @@ def _from_design(
     size: int,
     seed: int,
     trial_number: int,
+    first: Matrix,
 ) -> Suggestion:
-    point = latin_hypercube(space, size, seed, trial_number)
+    """Return the points ``first``, f x d, then those of a Latin hypercube."""
+    earlier = trial_number < len(first)
+    point = first[trial_number] if earlier else latin_hypercube(space, size, seed, trial_number)
     if known is not None:
-        if known.has_objectives:
+        if known.has_objectives and not earlier:
             front = known_front(space, known, seed)
             row = trial_number % size
             if len(front):
@@ -132,7 +151,16 @@ def _from_design(
         point = _kept(space, known, point, seen, seed)
     if seen_among(point[None], seen)[0]:
         point = unseen_point(space, seen, stream_of(seed, trial_number), otherwise=point)
-    return Suggestion.without_model(space.decode(point), point, "latin hypercube")
+    return Suggestion.without_model(
+        space.decode(point), point, "earlier front" if earlier else "latin hypercube"
+    )
+
+
+def _earlier_points(space: Space, known: KnownOutcomes | None, priors: Sequence[Prior], size: int) -> Matrix:
+    """Return what is evaluated before anything else, f x d: of the earlier tasks' front, half a design."""
+    if not priors:
+        return np.empty((0, space.n_columns))
+    return earlier_front(space, priors, known, (size + 1) // 2)
 
 
 def _from_policies(
@@ -143,6 +171,7 @@ def _from_policies(
     reference: Matrix | None,
     known: KnownOutcomes | None,
     trace: TraceFunction | None,
+    priors: Sequence[Prior],
     config: SearchConfig,
     rng: np.random.Generator,
     device: str,
@@ -152,7 +181,7 @@ def _from_policies(
     pending = pending[
         np.lexsort(pending.T[::-1])
     ]  # a matrix product's rounding depends on the order of its rows
-    model, outcomes = fitted(space, history, pending, known, config, device, seed)
+    model, outcomes = fitted(space, history, pending, known, config, device, seed, priors)
     usable = history.usable()
     narrow = config.take_turns and is_narrow(trial_number, outcomes.n_objectives)
     reward, candidates = _reward(

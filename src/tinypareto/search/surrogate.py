@@ -65,13 +65,60 @@ class MultiFidelity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Informed:
+    """Posteriors of what models of earlier tasks leave unexplained, beside these (prior.py)."""
+
+    own: GaussianProcesses | MultiFidelity  # of residuals, each divided by its deviation
+    earlier: tuple[GaussianProcesses | MultiFidelity, ...]
+    places: tuple[Tensor, ...]  # for each earlier model: which of the k outcomes its outputs are
+    slopes: tuple[Tensor, ...]  # for each earlier model: what its outputs are multiplied by
+    offsets: Tensor  # k
+    scales: Tensor  # k, the residuals' deviations
+
+    @property
+    def device(self) -> torch.device:
+        """Where predictions are computed."""
+        return self.own.device
+
+    def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, each k x q, at points q x d."""
+        mean, std = self.own.predict(points)
+        return self.scales[:, None] * mean + self.prior_mean(points), self.scales[:, None] * std
+
+    def predict_mean(self, points: Tensor) -> Tensor:
+        """Return the mean alone, k x q."""
+        return self.scales[:, None] * self.own.predict_mean(points) + self.prior_mean(points)
+
+    def prior_mean(self, points: Tensor, fidelities: Tensor | None = None) -> Tensor:
+        """Return what is expected of points, q x d, by the earlier tasks alone, k x q."""
+        mean = self.offsets[:, None].repeat(1, len(points))
+        for model, places, slopes in zip(self.earlier, self.places, self.slopes, strict=True):
+            mean = mean.index_add(0, places, slopes[:, None] * mean_at(model, points, fidelities))
+        return mean
+
+    def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        """Return an array as a tensor where this model lives."""
+        return self.own.tensor(values)
+
+
+def mean_at(model: GaussianProcesses | MultiFidelity, points: Tensor, fidelities: Tensor | None) -> Tensor:
+    """Return the mean, k x q, at points q x d, of whole evaluations or such of other fidelities, q."""
+    if isinstance(model, MultiFidelity) and fidelities is not None:
+        return model.posteriors.predict_mean(_with_fidelity(points, fidelities))
+    return model.predict_mean(points)
+
+
+Learnt = GaussianProcesses | MultiFidelity | Informed
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartlyKnown:
     """Posteriors of the outcomes that have to be evaluated, beside imitations of those that are known."""
 
     space: Space
     outcomes: Outcomes
     known: KnownOutcomes
-    learnt: GaussianProcesses | MultiFidelity
+    learnt: Learnt
     imitated: GaussianProcesses
     examples: Matrix  # points, N x d, from which the functions are imitated
     answers: Matrix  # what they gave there, standardised, N x f
@@ -156,6 +203,10 @@ def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) 
         values = model.tensor(model.targets(points.cpu().numpy())).T
         certain = torch.full_like(values, CERTAIN)
         return torch.cat([mean, values])[model.order], torch.cat([std, certain])[model.order]
+    if isinstance(model, Informed):
+        mean, std = look_up(model.own, points, fidelities)
+        scales = model.scales[:, None]
+        return scales * mean + model.prior_mean(points, fidelities), scales * std
     if isinstance(model, MultiFidelity) and fidelities is not None:
         return model.posteriors.predict(_with_fidelity(points, fidelities))
     return model.predict(points)
@@ -173,6 +224,8 @@ def measured_std(model: Surrogate, std: Tensor) -> Tensor:
         n_learnt = len(std) - len(model.known.columns)
         learnt = measured_std(model.learnt, std[model.order.argsort()[:n_learnt]])
         return torch.cat([learnt, learnt.new_zeros(len(model.known.columns))])[model.order]
+    if isinstance(model, Informed):
+        return model.scales * measured_std(model.own, std / model.scales)
     posteriors = model.posteriors if isinstance(model, MultiFidelity) else model
     assert isinstance(posteriors, GaussianProcesses)
     noise = posteriors.hyperparameters.noises

@@ -1,5 +1,6 @@
 """History -> surrogate: Gaussian processes of what is evaluated, imitations of what is known."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,14 @@ from scipy.stats import qmc
 from tinypareto.errors import ConfigError
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.failure_model import fit_failures
-from tinypareto.search.gaussian_process import GaussianProcesses, condition
+from tinypareto.search.gaussian_process import condition
 from tinypareto.search.history import History
 from tinypareto.search.known import KnownOutcomes
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
-from tinypareto.search.surrogate import Fallible, MultiFidelity, PartlyKnown, Surrogate
+from tinypareto.search.prior import Prior
+from tinypareto.search.prior_fit import kept_where_it_helps, prior_mean
+from tinypareto.search.surrogate import Fallible, Learnt, MultiFidelity, PartlyKnown, Surrogate
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
 
@@ -33,6 +36,7 @@ def fitted(
     config: SearchConfig,
     device: str,
     seed: int,
+    priors: Sequence[Prior] = (),
 ) -> tuple[Surrogate, Outcomes]:
     """Return the surrogate of one suggestion and how its standardised outcomes follow from the history's.
 
@@ -44,6 +48,7 @@ def fitted(
         config: Settings.
         device: Where the models shall live.
         seed: Of the study.
+        priors: What earlier tasks showed.
 
     Raises:
         ConfigError: If everything is known, or a known function fails.
@@ -52,9 +57,10 @@ def fitted(
     outcomes = standardise(usable.values, usable.violations)
     model: Surrogate
     if known is None:
-        model = _posteriors(space, usable, pending, outcomes, config, device)
+        every = np.arange(outcomes.targets.shape[1])
+        model = _learnt(space, usable, pending, outcomes, every, priors, config, device)
     else:
-        model = _partly_known(space, usable, pending, outcomes, known, config, device, seed)
+        model = _partly_known(space, usable, pending, outcomes, known, config, device, seed, priors)
         outcomes = model.outcomes
     if len(failed.numbers) and config.learn_failures:
         groups = model.tensor(space.groups)
@@ -63,23 +69,52 @@ def fitted(
     return model, outcomes
 
 
-def _posteriors(
-    space: Space, usable: History, pending: Matrix, outcomes: Outcomes, config: SearchConfig, device: str
-) -> GaussianProcesses | MultiFidelity:
-    columns, believed, groups = usable.points, pending, space.groups
-    if not usable.whole.all():  # fidelity is a parameter of its own
-        columns = np.column_stack([columns, usable.fidelities])
-        believed = np.column_stack([believed, np.ones(len(believed))])
-        groups = np.append(groups, space.n_free)
-    points, of_columns, outputs = (
-        torch.from_numpy(array).to(device) for array in (columns, groups, outcomes.targets)
-    )
-    model = fit(points, outputs, of_columns, choose_kernel=config.choose_kernel)
+def _learnt(
+    space: Space,
+    usable: History,
+    pending: Matrix,
+    outcomes: Outcomes,
+    places: npt.NDArray[np.int64],
+    priors: Sequence[Prior],
+    config: SearchConfig,
+    device: str,
+) -> Learnt:
+    """Return posteriors of some outcomes, which are learnt from trials and, where there are, with earlier tasks.
+
+    Args:
+        space: What may be varied.
+        usable: Evaluations that succeeded.
+        pending: As in `fitted`.
+        outcomes: Of the evaluations.
+        places: Of the k outcomes to learn, rising.
+        priors: What earlier tasks showed.
+        config: Settings.
+        device: Where the models shall live.
+    """
+    targets = torch.from_numpy(outcomes.targets[:, places]).to(device)
+    columns, groups = _columns(space, usable)
+    points, of_columns = (torch.from_numpy(array).to(device) for array in (columns, groups))
+    whole = usable.whole.all()
+    prior = prior_mean(space, usable, outcomes, places, priors, config, device) if priors else None
+    if prior is None:
+        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel)
+    else:
+        prior, targets, model = kept_where_it_helps(prior, points, targets, usable, of_columns, config)
     if len(pending):
-        more = model.tensor(believed)
-        targets = torch.cat([outputs, model.predict_mean(more).T])
-        model = condition(torch.cat([points, more]), targets, of_columns, model.hyperparameters)
-    return model if usable.whole.all() else MultiFidelity(posteriors=model)
+        more = pending if whole else np.column_stack([pending, np.ones(len(pending))])
+        believed = model.tensor(more)
+        expected = torch.cat([targets, model.predict_mean(believed).T])
+        model = condition(torch.cat([points, believed]), expected, of_columns, model.hyperparameters)
+    own = model if whole else MultiFidelity(posteriors=model)
+    return own if prior is None else replace(prior, own=own)
+
+
+def _columns(space: Space, usable: History) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    """Return where was evaluated, for the model, and the parameter of each column."""
+    if usable.whole.all():
+        return usable.points, space.groups
+    columns = np.column_stack([usable.points, usable.fidelities])  # fidelity is a parameter of its own
+    return columns, np.append(space.groups, space.n_free)
 
 
 def _partly_known(
@@ -91,6 +126,7 @@ def _partly_known(
     config: SearchConfig,
     device: str,
     seed: int,
+    priors: Sequence[Prior],
 ) -> PartlyKnown:
     """Return posteriors of what has to be evaluated, and imitations of what is known, best where the front may be.
 
@@ -108,9 +144,7 @@ def _partly_known(
             "Every objective and constraint is known, so there is nothing to learn from trials; leave out the one that "
             "is measured, or minimise the functions with a method for cheap ones."
         )
-    learnt = _posteriors(
-        space, usable, pending, replace(outcomes, targets=outcomes.targets[:, unknown]), config, device
-    )
+    learnt = _learnt(space, usable, pending, outcomes, unknown, priors, config, device)
     answers = outcomes.standardised(known.columns, values)
     points, targets, groups = map(learnt.tensor, (examples, answers, space.groups))
     model = PartlyKnown(
