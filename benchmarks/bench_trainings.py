@@ -20,12 +20,12 @@ from typing import Any
 
 from rows import append_row, drop_rows, read_rows
 
-from tinypareto.evaluation import evaluate
 from tinypareto.experiment import training_path
 from tinypareto.experiments import digits
 from tinypareto.provenance import provenance
 from tinypareto.results import open_history
 from tinypareto.study import SearchProgress, SearchSettings, run_search, trial_seed
+from tinypareto.trial_process import TrialProcess, TrialTask
 from tinypareto.trials import FinishedTrial, History, read_metrics
 
 RESULTS = Path(__file__).resolve().parent / "results" / "trainings.csv"
@@ -79,14 +79,17 @@ def would_have_joined(history: History, stopped: FinishedTrial, seed: int) -> bo
     """Train on what was stopped; return whether a network of it would have joined the front of that moment."""
     before = replace(history, trials=history.trials[: stopped.number])
     with tempfile.TemporaryDirectory() as folder:
-        evaluation = evaluate(
-            digits.experiment,
-            digits.experiment.read_data(),
-            stopped.parameters,
-            trial_seed(seed, stopped.number),
-            Path(folder),
-            harvest=[at.step for at in training_path(stopped.parameters)],
+        task = TrialTask(
+            number=stopped.number,
+            parameters=stopped.parameters,
+            seed=trial_seed(seed, stopped.number),
+            experiment=digits.experiment,
+            data_path=None,
+            folder=Path(folder) / "trial",
+            harvest=tuple(at.step for at in training_path(stopped.parameters)),
         )
+        evaluation = TrialProcess(task).result()
+    assert not isinstance(evaluation, str), evaluation
     gained = {network.step for network in stopped.networks}
     found = [one.objectives for one in (*evaluation.harvested, evaluation) if one.step not in gained]
     front = [network.objectives for network in before.front()] + [one.objectives for one in stopped.networks]
