@@ -10,8 +10,11 @@ from tinypareto.errors import ConfigError, ShapeError
 from tinypareto.front import hypervolume
 from tinypareto.hosts.earlier import EarlierTask, Evaluated
 from tinypareto.hosts.optuna import ARSSampler, read_suggestion
+from tinypareto.search.config import SearchConfig
+from tinypareto.search.history import History
 from tinypareto.search.known import KnownFunction, KnownOutcomes
 from tinypareto.search.prior import Prior, earlier_front, weights
+from tinypareto.search.surrogate_fit import fitted
 from tinypareto.space import Space
 
 SPACE = {name: FloatDistribution(0, 1) for name in "abc"}
@@ -165,3 +168,25 @@ def test_studies_that_do_not_fit_are_refused():
         Prior(points=np.zeros((2, 1)), values=np.full((2, 1), np.nan), fidelities=np.ones(2))
     with pytest.raises(ShapeError, match="one row per evaluation"):
         Prior(points=np.zeros((2, 1)), values=np.zeros((3, 1)), fidelities=np.ones(2))
+
+
+@pytest.mark.parametrize(("rough", "kept"), [(False, False), (True, True)])
+def test_prior_is_let_go_where_left_out_observations_are_predicted_better_without(rough, kept):
+    space = Space({"a": FloatDistribution(0, 1)})
+
+    def with_waves(x):
+        return x + 0.4 * np.sin(30 * x)
+
+    x, earlier = np.linspace(0, 1, 14)[:, None], np.linspace(0, 1, 64)[:, None]
+    history = History(
+        numbers=np.arange(14), points=x, values=with_waves(x) if rough else x, violations=np.empty((14, 0))
+    )
+    prior = Prior(points=earlier, values=with_waves(earlier), fidelities=np.ones(64))
+    config = SearchConfig.preset("default")
+    model, outcomes = fitted(space, history, np.empty((0, 1)), None, config, "cpu", 0, [prior])
+    assert bool((model.slopes[0] > 0).all()) == kept
+    between = np.linspace(0.04, 0.96, 30)[:, None]
+    mean, std = model.predict(model.tensor(between))
+    found, _ = outcomes.objective_units(mean[0].numpy(), std[0].numpy())
+    truth = with_waves(between) if rough else between
+    assert found == pytest.approx(truth[:, 0], abs=0.05)
