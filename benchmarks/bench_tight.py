@@ -19,7 +19,8 @@ from tinypareto.experiments import digits
 from tinypareto.results import open_history
 from tinypareto.space import Space
 from tinypareto.static_footprint import StaticFootprint
-from tinypareto.study import SearchProgress, SearchSettings, run_search
+from tinypareto.study import SearchProgress, run_search
+from tinypareto.study_plan import SearchSettings
 from tinypareto.threads import use_one_thread
 
 N_RANDOM = 20_000

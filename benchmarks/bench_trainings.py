@@ -24,7 +24,8 @@ from tinypareto.experiment import training_path
 from tinypareto.experiments import digits
 from tinypareto.provenance import provenance
 from tinypareto.results import open_history
-from tinypareto.study import SearchProgress, SearchSettings, run_search, trial_seed
+from tinypareto.study import SearchProgress, run_search, trial_seed
+from tinypareto.study_plan import SearchSettings
 from tinypareto.trial_process import TrialProcess, TrialTask
 from tinypareto.trials import FinishedTrial, History, read_metrics
 

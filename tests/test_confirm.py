@@ -9,7 +9,8 @@ from tinypareto import confirm
 from tinypareto.confirm import Confirmation, confirm_trials
 from tinypareto.errors import StudyError
 from tinypareto.results import open_history
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 from tinypareto.tables import confirmation_json, confirmation_table
 
 SMALL = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:small"

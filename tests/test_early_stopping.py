@@ -24,7 +24,8 @@ from tinypareto.results import open_history
 from tinypareto.retarget import retarget_study
 from tinypareto.static_footprint import StaticFootprint
 from tinypareto.stop_rule import StopRule
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 
 STEPWISE = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:stepwise"
 PARAMETERS = {

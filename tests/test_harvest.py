@@ -20,7 +20,8 @@ from tinypareto.hosts.observations import observations
 from tinypareto.known_sizes import known_sizes
 from tinypareto.results import explain_network, export_network, front_rows, open_history
 from tinypareto.static_footprint import StaticFootprint
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 
 STEPWISE = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:stepwise"
 PARAMETERS = {

@@ -14,7 +14,8 @@ from tinypareto.hosts.optuna import read_suggestion
 from tinypareto.known_sizes import UNBUILDABLE, known_sizes
 from tinypareto.results import explain_network, open_history
 from tinypareto.space import Space
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 from tinypareto.tables import explanation_table
 
 KNOWABLE = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:knowable"

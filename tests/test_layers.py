@@ -149,6 +149,8 @@ LAYERS = [
     "calibration",
     "warm_start",
     "trial_process",
+    "telling",
+    "study_plan",
     "study",
     "results",
     "retarget",

@@ -15,7 +15,8 @@ from tinypareto.known_sizes import known_sizes
 from tinypareto.report.page import write_report
 from tinypareto.results import explain_network, export_network, front_rows, open_history
 from tinypareto.retarget import retarget_study
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 from tinypareto.trials import read_metrics
 
 STEPWISE = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:stepwise"

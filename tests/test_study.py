@@ -13,7 +13,8 @@ from small_experiments import iris
 
 from tinypareto.errors import ConfigError, ExperimentError, StudyError
 from tinypareto.results import export_network, front_rows, open_history
-from tinypareto.study import SearchSettings, run_search, trial_seed
+from tinypareto.study import run_search, trial_seed
+from tinypareto.study_plan import SearchSettings
 from tinypareto.trials import read_metrics
 
 EXPERIMENTS = Path(__file__).resolve().parent / "small_experiments.py"

@@ -11,7 +11,8 @@ from tinypareto.confirm import confirm_trials
 from tinypareto.errors import DataError, StudyError
 from tinypareto.network.data import Data, Split
 from tinypareto.results import front_rows, open_history
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 
 
 def load_from(path):

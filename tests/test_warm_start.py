@@ -11,7 +11,8 @@ from tinypareto.errors import ConfigError, StudyError
 from tinypareto.experiment import load_experiment
 from tinypareto.known_sizes import known_sizes
 from tinypareto.results import explain_network, open_history
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 from tinypareto.warm_start import earlier_task
 
 KNOWABLE = f"{Path(__file__).resolve().parent / 'small_experiments.py'}:knowable"

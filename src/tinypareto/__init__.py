@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tinypareto.network.train import TrainingConfig
     from tinypareto.report.page import write_report
     from tinypareto.results import front_rows
-    from tinypareto.study import SearchSettings, run_search
+    from tinypareto.study import run_search
+    from tinypareto.study_plan import SearchSettings
 
 # Where each public name is from. They are imported when first used, since torch takes seconds to load
 # and `tinypareto --help` needs none of it.

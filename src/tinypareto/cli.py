@@ -156,7 +156,8 @@ def search(
     from dataclasses import asdict
 
     from tinypareto.progress import ProgressDisplay
-    from tinypareto.study import SearchSettings, run_search
+    from tinypareto.study import run_search
+    from tinypareto.study_plan import SearchSettings
 
     settings = SearchSettings(
         trials=trials,

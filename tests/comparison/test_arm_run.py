@@ -9,7 +9,8 @@ from tinypareto.comparison.arms import ARMS
 from tinypareto.errors import StudyError
 from tinypareto.front import normalised_hypervolume
 from tinypareto.results import open_history
-from tinypareto.study import SearchSettings, run_search
+from tinypareto.study import run_search
+from tinypareto.study_plan import SearchSettings
 
 # The formula's sizes are not those of real networks, which `ars-full` knows.
 CONTRADICTED = pytest.mark.filterwarnings("ignore:The known function of:RuntimeWarning")

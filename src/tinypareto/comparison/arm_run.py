@@ -19,7 +19,9 @@ from tinypareto.evaluation import Evaluation
 from tinypareto.experiment import Experiment, Parameters, load_experiment
 from tinypareto.front import normalised_hypervolume
 from tinypareto.hosts.optuna import PureSampler
-from tinypareto.study import StudyPlan, new_plan, tell_outcome, trial_seed
+from tinypareto.study import trial_seed
+from tinypareto.study_plan import StudyPlan, new_plan
+from tinypareto.telling import tell_outcome
 from tinypareto.trial_process import DISK_FULL, TrialProcess, TrialTask
 
 

@@ -9,7 +9,7 @@ from optuna.distributions import BaseDistribution
 
 from tinypareto.errors import ConfigError
 from tinypareto.samplers import SAMPLERS, make_sampler
-from tinypareto.study import KNOWING, SearchSettings
+from tinypareto.study_plan import KNOWING, SearchSettings
 
 FULL = "ars-full"
 

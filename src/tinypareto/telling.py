@@ -1,0 +1,57 @@
+"""What a trial's training gave, told to the study: the sampler learns from it, the history reads it."""
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from tinypareto.early_stopping import EarlyStopping
+from tinypareto.evaluation import Evaluation
+from tinypareto.experiment import Experiment, parameters_at, training_path
+from tinypareto.hosts.observations import Observation, add_observations
+from tinypareto.network.train import TrainingConfig
+from tinypareto.trials import FAILURE, STOPPED_AT
+
+
+def tell_outcome(
+    study: optuna.Study,
+    trial: Trial,
+    experiment: Experiment,
+    outcome: Evaluation | str,
+    stopping: EarlyStopping | None = None,
+) -> None:
+    """End a running trial with what its training gave: values and excesses of limits, or why it has none."""
+    if isinstance(outcome, str):
+        trial.set_user_attr(FAILURE, outcome[:1000])
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    seen = [_observation(experiment, trial, one) for one in outcome.harvested]
+    if outcome.stopped:
+        assert stopping is not None
+        last = stopping.observation(outcome)
+        if all(one.fidelity != last.fidelity for one in seen):
+            seen.append(last)
+            trial.set_user_attr(STOPPED_AT, last.fidelity)
+    for name, excess in experiment.excesses(outcome.objectives).items() if not outcome.stopped else ():
+        if name not in trial.constraints:  # set before a kill: the same value
+            trial.set_constraint(name, excess)
+    if seen:
+        add_observations(trial, seen)
+    if outcome.stopped:
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        study.tell(trial, _values(experiment, outcome))
+
+
+def _values(experiment: Experiment, outcome: Evaluation) -> list[float]:
+    return [outcome.objectives[name] for name in experiment.objectives]
+
+
+def _observation(experiment: Experiment, trial: Trial, harvested: Evaluation) -> Observation:
+    """Return what the sampler shall learn of a network on the way: its sparsity, and how far the training was."""
+    at = next(at for at in training_path(trial.params) if at.step == harvested.step)
+    return Observation(
+        step=at.step,
+        fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
+        parameters=parameters_at(trial.params, at),
+        values=tuple(_values(experiment, harvested)),
+        constraints=experiment.excesses(harvested.objectives),
+    )
