@@ -15,7 +15,8 @@ import tinypareto.stop_rule
 from tinypareto.cli import app
 from tinypareto.early_stopping import EarlyStopping
 from tinypareto.errors import ExperimentError, StudyError
-from tinypareto.evaluation import evaluate, read_evaluation
+from tinypareto.evaluation import evaluate
+from tinypareto.evaluation_record import read_evaluation
 from tinypareto.experiment import train_and_prune
 from tinypareto.hosts.observations import observations
 from tinypareto.hosts.optuna import ARSSampler

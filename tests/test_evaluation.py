@@ -6,7 +6,8 @@ import pytest
 from small_experiments import build_model, iris
 
 from tinypareto.errors import ExperimentError, TrainingError, UnsupportedModelError
-from tinypareto.evaluation import add_test_error, evaluate, read_evaluation
+from tinypareto.evaluation import add_test_error, evaluate
+from tinypareto.evaluation_record import read_evaluation
 from tinypareto.experiment import quantize_after_training
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.samples import quantize_input

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from tinypareto.cli import app
 from tinypareto.confirm import confirm_trials
 from tinypareto.errors import ExperimentError, QuantizationError, StudyError
-from tinypareto.evaluation import evaluate, read_evaluation
+from tinypareto.evaluation import evaluate
+from tinypareto.evaluation_record import read_evaluation
 from tinypareto.experiment import parameters_at, quantize_after_training, training_path
 from tinypareto.harvest import Harvest
 from tinypareto.hosts.observations import observations

@@ -140,6 +140,7 @@ LAYERS = [
     "known_sizes",
     "harvest",
     "stop_rule",
+    "evaluation_record",
     "evaluation",
     "scales",
     "study_home",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tinypareto.errors import StudyError
-from tinypareto.evaluation import Evaluation, read_evaluation
+from tinypareto.evaluation_record import Evaluation, read_evaluation
 from tinypareto.results import open_history
 from tinypareto.study import trial_seed
 from tinypareto.trial_process import TrialProcess, TrialTask

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tinypareto.errors import ExperimentError
-from tinypareto.evaluation import Evaluation
+from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, Parameters, parameters_at, train_and_prune, training_path
 from tinypareto.hosts.observations import Observation
 from tinypareto.known_sizes import KnownSizes

@@ -16,7 +16,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tinypareto.errors import StudyError, TinyParetoError
-from tinypareto.evaluation import Evaluation, measure_again, read_network, step_folder, write_network
+from tinypareto.evaluation import measure_again
+from tinypareto.evaluation_record import Evaluation, read_network, step_folder, write_network
 from tinypareto.experiment import SAME_ON_EVERY_CORE, Experiment, load_experiment, split_reference
 from tinypareto.hosts.attributes import pieces, read_attribute
 from tinypareto.hosts.observations import OBSERVATIONS_KEY, Observation

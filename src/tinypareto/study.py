@@ -11,7 +11,8 @@ import optuna
 from optuna.trial import Trial
 
 from tinypareto.errors import ExperimentError
-from tinypareto.evaluation import Evaluation, add_test_error, read_evaluation
+from tinypareto.evaluation import add_test_error
+from tinypareto.evaluation_record import Evaluation, read_evaluation
 from tinypareto.experiment import (
     Experiment,
     load_experiment,

@@ -4,7 +4,7 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 from tinypareto.early_stopping import EarlyStopping
-from tinypareto.evaluation import Evaluation
+from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, parameters_at, training_path
 from tinypareto.hosts.observations import Observation, add_observations
 from tinypareto.network.train import TrainingConfig

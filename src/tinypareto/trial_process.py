@@ -19,7 +19,8 @@ from pathlib import Path
 import torch
 
 from tinypareto.errors import TinyParetoError
-from tinypareto.evaluation import Evaluation, evaluate
+from tinypareto.evaluation import evaluate
+from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, Parameters, load_experiment
 from tinypareto.stop_rule import StopRule
 from tinypareto.threads import use_one_thread

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import StudyError
-from tinypareto.evaluation import step_folder
+from tinypareto.evaluation_record import step_folder
 from tinypareto.front import feasible_front, normalised_hypervolume
 from tinypareto.hosts.observations import Observation, observations
 from tinypareto.hosts.optuna import read_suggestion

@@ -9,7 +9,7 @@ from small_experiments import stepwise, stepwise_pair
 
 from tinypareto.comparison.arm_run import ArmTask, run_arm
 from tinypareto.comparison.rows import TIMES, Row, Subject
-from tinypareto.evaluation import Evaluation
+from tinypareto.evaluation_record import Evaluation
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "small_experiments.py"
 STEPWISE = f"{EXPERIMENTS}:stepwise"

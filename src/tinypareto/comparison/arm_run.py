@@ -15,7 +15,7 @@ from tinypareto.comparison.arms import ARMS
 from tinypareto.comparison.cache import EvaluationCache, origin_of
 from tinypareto.comparison.rows import Row, Subject
 from tinypareto.errors import StudyError
-from tinypareto.evaluation import Evaluation
+from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, Parameters, load_experiment
 from tinypareto.front import normalised_hypervolume
 from tinypareto.hosts.optuna import PureSampler

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from tinypareto.comparison.results_file import writing
 from tinypareto.comparison.rows import Subject
-from tinypareto.evaluation import Evaluation
+from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, Parameters
 
 

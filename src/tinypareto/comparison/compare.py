@@ -20,7 +20,7 @@ from tinypareto.comparison.results_file import ResultsFile, writing
 from tinypareto.comparison.rows import Row, Subject
 from tinypareto.comparison.summary import summary_text
 from tinypareto.errors import ConfigError, StudyError
-from tinypareto.evaluation import VERSIONS_OF
+from tinypareto.evaluation_record import VERSIONS_OF
 from tinypareto.experiment import load_experiment
 from tinypareto.provenance import provenance
 from tinypareto.scales import objective_scales
