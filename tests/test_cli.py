@@ -76,6 +76,10 @@ def test_builtin_experiments_and_targets_are_listed():
         ),
         (["search", "imu", "--out", "{tmp}", "--data", "{tmp}"], "reads no --data"),
         (["front", "{tmp}/nothing"], "there is no study"),
+        (["compare", SMALL, "--samplers", "ars,bayes", "--out", "{tmp}/c"], "no sampler 'bayes'"),
+        (["compare", "digit", "--samplers", "ars", "--out", "{tmp}/c"], "no experiment 'digit'"),
+        (["reproduce", "figure3", "--out", "{tmp}/c"], "choose one of digits"),
+        (["reproduce", "bumps", "--trials", "3", "--out", "{tmp}/c"], "--seeds and --out alone"),
         (["report", "{tmp}/nothing"], "there is no study"),
         (["compile", "{tmp}/nothing.onnx", "--out", "{tmp}/c"], "nothing.onnx"),
         (["compile", SMALL[:-6], "--out", "{tmp}/c"], "ONNX"),
@@ -120,6 +124,8 @@ def test_model_that_does_not_fit_is_one_line_and_leaves_nothing(study, tmp_path)
 def test_wrong_usage_is_exit_code_2():
     assert run("search").exit_code == 2
     assert run("search", SMALL, "--out", "x", "--trials", "0").exit_code == 2
+    for option in ("--seeds", "--trials"):
+        assert run("compare", SMALL, "--samplers", "ars", "--out", "x", option, "0").exit_code == 2
 
 
 def heed_ctrl_c():

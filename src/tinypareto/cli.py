@@ -420,7 +420,6 @@ def _reproduce_bumps(folder: Path, seeds: int | None) -> None:
     def tell(done: int, total: int, line: str) -> None:
         print(f"{done}/{total}: {line}", file=sys.stderr, flush=True)
 
-    folder.mkdir(parents=True, exist_ok=True)
     pictures = draw_bumps(folder)
     rows = complete_bumps(folder / "bumps.csv", range(seeds or N_SEEDS), on_run=tell)
     print(bumps_table(rows))

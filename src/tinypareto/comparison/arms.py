@@ -59,8 +59,17 @@ def check_arms(names: Iterable[str], space: Mapping[str, BaseDistribution]) -> t
         make_sampler(ARMS[name].sampler, 0, space)  # what is not installed is said before the first trial
     if not wanted:
         raise ConfigError(f"at least one sampler is needed, got none; choose from {', '.join(ARMS)}.")
+    need_matplotlib()
+    return tuple(name for name in ARMS if name in wanted)
+
+
+def need_matplotlib() -> None:
+    """Check that pictures can be drawn.
+
+    Raises:
+        ConfigError: If they cannot.
+    """
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "the pictures need matplotlib, which is not installed; `pip install tinypareto[bench]` brings it."
         )
-    return tuple(name for name in ARMS if name in wanted)

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinypareto.comparison.arms import need_matplotlib
 from tinypareto.comparison.bumps import N_PRIOR, N_SAMPLES, SAMPLERS, Matrix, sample, view
 from tinypareto.comparison.figures import new_figure, save
+from tinypareto.comparison.results_file import writing
 from tinypareto.synthetic import EDGE, GLOBAL_MINIMUM_AT, bumps
 
 if TYPE_CHECKING:
@@ -20,8 +22,16 @@ NAMES = {"poster": "ARS (poster)", "qparego": "qParEGO"}
 
 
 def draw_bumps(folder: Path, seed: int = 0) -> list[Path]:
-    """Draw ``bumps`` into a folder, as PNG and SVG; return the files."""
-    return save(bumps_figure(seed), folder / "bumps")
+    """Draw ``bumps`` into a folder, which is made if missing, as PNG and SVG; return the files.
+
+    Raises:
+        ConfigError: If matplotlib or what qParEGO needs is not installed.
+        StudyError: If the folder cannot be written.
+    """
+    need_matplotlib()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return save(bumps_figure(seed), folder / "bumps")
 
 
 def bumps_figure(seed: int) -> "Figure":
