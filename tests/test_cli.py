@@ -31,7 +31,7 @@ def study(tmp_path_factory):
 
 def test_search_prints_one_json_document(study):
     _, summary = study
-    assert set(summary) == {"trials", "finished", "failed", "feasible", "hypervolume", "seconds"}
+    assert set(summary) == {"trials", "finished", "failed", "stopped", "feasible", "hypervolume", "seconds"}
     assert (summary["trials"], summary["finished"]) == (3, 3)
 
 

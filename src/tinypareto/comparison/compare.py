@@ -175,7 +175,7 @@ class _Comparison:
         try:
             failures = self._work_off(waiting)
         finally:
-            rmtree(work, ignore_errors=True)
+            _remove(work)
         if failures:
             raise StudyError(
                 f"{len(failures)} of {len(self.studies)} studies stopped early: {'; '.join(failures)} The same command "
@@ -222,3 +222,12 @@ class _Comparison:
         each = (time.monotonic() - self.begun) / here if here else None
         left = None if each is None else each * (self.total - self.done)
         self.on_progress(ComparisonProgress(done=self.done, total=self.total, row=row, seconds_left=left))
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which trials that were stopped may write for a moment yet."""
+    for _ in range(50):
+        rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
