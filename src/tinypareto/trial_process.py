@@ -53,6 +53,7 @@ class TrialProcess:
         self.task = task
         self._work = task.folder.with_name(f".{task.folder.name}-{os.getpid()}")
         shutil.rmtree(self._work, ignore_errors=True)
+        self._work.parent.mkdir(parents=True, exist_ok=True)
         context = process_context()
         self._receiver, sender = context.Pipe(duplex=False)
         self._process: BaseProcess = context.Process(  # type: ignore[attr-defined]
@@ -111,7 +112,7 @@ def _run(task: TrialTask, work: Path, sender: Connection) -> None:
     threading.Thread(target=die_with_parent, daemon=True).start()
     use_one_thread()
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        work.mkdir(exist_ok=True)  # not its parents: who stopped this trial may have removed them by now
         with open(work / "log.txt", "w", encoding="utf-8", buffering=1) as log:
             os.dup2(log.fileno(), 1)  # compilers and onnxruntime write past sys.stdout
             os.dup2(log.fileno(), 2)
