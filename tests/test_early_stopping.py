@@ -169,6 +169,22 @@ def test_networks_of_stopped_trainings_are_measured_for_another_core_too(study, 
     assert [trial.stopped for trial in there.trials] == [trial.stopped for trial in history.trials]
 
 
+def test_retargeting_a_training_that_was_stopped_behind_a_firmware_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(EarlyStopping, "rule", lambda self, parameters, history: AFTER_FOUR)
+    run_search(STEPWISE, tmp_path / "old", SearchSettings(trials=2, seed=1))
+    networks = open_history(tmp_path / "old").networks()
+    assert networks
+    lines = []
+    moved = retarget_study(
+        tmp_path / "old", "cortex-m0plus", tmp_path / "new", lambda done, total, line: lines.append(line)
+    )
+    assert moved.measured == len(networks)
+    assert [network.name for network in open_history(tmp_path / "new").networks()] == [
+        one.name for one in networks
+    ]
+    assert any("stopped early, " in line for line in lines)
+
+
 def test_continued_study_keeps_its_way(study):
     _, _, folder = study
     with pytest.raises(StudyError, match="early_stop"):

@@ -146,6 +146,8 @@ class _Move:
             places = {name: step_folder(new, step) for step, name in steps.items()}
             places |= {} if stopped else {str(number): new}
             return {name: _known_or_missing(place) for name, place in places.items()}
+        if stopped and not old.exists():
+            return dict.fromkeys(steps.values(), f"{old} is missing")
         work = new.with_name(f".{new.name}-retarget")
         last = None if stopped else self._measured(old, work)
         if stopped:
@@ -257,5 +259,9 @@ def _line(trial: FrozenTrial, found: Mapping[str, Evaluation | str]) -> str:
         return f"trial {trial.number}: not measured: {', '.join(bad)}"
     if not found:
         return f"trial {trial.number}: {trial.state.name.lower()}, no network"
-    objectives = found[str(trial.number)].objectives  # type: ignore[union-attr]
-    return f"trial {trial.number}: " + ", ".join(f"{name} {value:,.4g}" for name, value in objectives.items())
+    last = found.get(str(trial.number))
+    if not isinstance(last, Evaluation):
+        return f"trial {trial.number}: stopped early, {len(found)} networks on its way"
+    return f"trial {trial.number}: " + ", ".join(
+        f"{name} {value:,.4g}" for name, value in last.objectives.items()
+    )
