@@ -59,7 +59,7 @@ def suggest_morbo(
     startup = n_startup or SearchConfig.preset("poster").startup_trials(space)
     usable = history.usable()
     pending = np.unique(pending, axis=0)  # sorted: the workers' order must not matter
-    seen = np.concatenate([history.points[history.whole], pending])
+    seen = np.concatenate([history.suggested(), pending])
     rng = np.random.default_rng([seed, trial_number, _STREAM])
     if trial_number < startup or len(usable.numbers) == 0 or space.n_columns == 0:
         origin, point = "latin hypercube", latin_hypercube(space, startup, seed, trial_number)

@@ -50,7 +50,7 @@ def suggest_turbo(
     region = region_of(space, history, seed=seed, startup=startup)
     usable = history.usable()
     own = usable.rows(usable.numbers >= region.first)
-    seen = np.concatenate([history.points[history.whole], pending])
+    seen = np.concatenate([history.suggested(), pending])
     rng = np.random.default_rng([seed, trial_number, _SAMPLE])
     row = max(trial_number - region.first, 0)
     origin = f"TuRBO-1, region of length {region.length:g}"
