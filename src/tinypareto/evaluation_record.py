@@ -61,11 +61,17 @@ def read_network(folder: Path) -> tuple[Evaluation, list[int]]:
     """Return what ``metrics.json`` holds of a network, and the steps that were harvested on the way to it."""
     values = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     steps = values.pop("harvested", [])
+    return evaluation_from({**values, "harvested": ()}), steps
+
+
+def evaluation_from(values: Mapping[str, Any]) -> Evaluation:
+    """Return an evaluation whose attributes were stored as JSON, what was harvested on its way included."""
     return Evaluation(**{
         **values,
         "warnings": tuple(values["warnings"]),
         "curve": tuple(values.get("curve", ())),
-    }), steps
+        "harvested": tuple(evaluation_from(one) for one in values["harvested"]),
+    })
 
 
 def write_network(folder: Path, evaluation: Evaluation) -> None:

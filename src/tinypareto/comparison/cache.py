@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from tinypareto.comparison.results_file import writing
 from tinypareto.comparison.rows import Subject
-from tinypareto.evaluation_record import Evaluation
+from tinypareto.evaluation_record import Evaluation, evaluation_from, write_json
 from tinypareto.experiment import Experiment, Parameters
 
 
@@ -58,9 +58,7 @@ class EvaluationCache:
             outcome = evaluate()
             if isinstance(outcome, Evaluation):
                 with writing(path):
-                    part = path.with_suffix(".part")
-                    part.write_text(json.dumps(asdict(outcome)), encoding="utf-8")
-                    part.replace(path)
+                    write_json(path, asdict(outcome))
             return outcome
 
     def _key(self, parameters: Parameters, seed: int, harvest: tuple[int, ...]) -> str:
@@ -84,12 +82,6 @@ def origin_of(
 
 def _read(path: Path) -> Evaluation | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return _evaluation({**values, "harvested": [_evaluation(one) for one in values["harvested"]]})
+        return evaluation_from(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None  # absent, or damaged: it is made again
-
-
-def _evaluation(values: Mapping[str, Any]) -> Evaluation:
-    lists = {"warnings": tuple(values["warnings"]), "harvested": tuple(values["harvested"])}
-    return Evaluation(**{**values, **lists})
