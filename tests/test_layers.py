@@ -63,6 +63,7 @@ LAYERS = [
     "network.filter_pruner",
     "network.pruned_shapes",
     "network.train",
+    "network.onnx_export",
     "network.quantize",
     "mcu.cores",
     "mcu.compilers",

@@ -29,14 +29,15 @@ from tinypareto.mcu.pruned_graph import pruned_graph
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.static_sizes import SizeModel, StaticSizes
 from tinypareto.network.data import Data, calibration_samples
+from tinypareto.network.onnx_export import export_onnx
 from tinypareto.network.prune import PruningConfig
 from tinypareto.network.pruned_shapes import PrunedShapes, Shapes, trace_pruned_shapes
-from tinypareto.network.quantize import QuantizationConfig, export_onnx, quantize_onnx
+from tinypareto.network.quantize import QuantizationConfig, quantize_onnx
 from tinypareto.network.train import build_network
 
 KNOWN = ("rom_bytes", "ram_bytes", "flops")  # objectives that need no training
 CALIBRATION_SAMPLES = 8  # that give the random network's activations some range; no size depends on it
-QUANTIZED = "_quantized"  # what onnxruntime adds to the name of a parameter
+FOLDED, QUANTIZED = "ConvBnFusion_W_", "_quantized"  # what onnxruntime adds to the name of a parameter
 
 
 class StaticFootprint:
@@ -176,7 +177,7 @@ def _parameter_names(model: onnx.ModelProto) -> dict[str, str]:
         node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"
     }
     return {
-        node.name: dequantized[node.input[1]].removesuffix(QUANTIZED)
+        node.name: dequantized[node.input[1]].removeprefix(FOLDED).removesuffix(QUANTIZED)
         for node in model.graph.node
         if len(node.input) > 1 and dequantized.get(node.input[1], "").endswith(QUANTIZED)
     }

@@ -1,12 +1,10 @@
 """What the fork server has ready before it forks the first trial. Imported by the fork server alone.
 
-The one module that does something when it is imported: PyTorch's exporter loads 1,600 modules at its
-first call, 2 s that every trial would spend anew. At every call it parses the sources of some 500 operators
-again, a third of the export of a small network; here it does so once.
+The one module that does something when it is imported: PyTorch's exporter and onnxruntime load modules at their first
+call, which every trial would spend time on anew.
 """
 
 import contextlib
-import functools
 import os
 import tempfile
 from pathlib import Path
@@ -16,16 +14,13 @@ os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 import torch
 from torch import nn
-from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]  # private
 
 import tinypareto.evaluation  # noqa: F401  # every stage of a trial
 import tinypareto.experiments.digits  # noqa: F401  # scikit-learn's data sets, which many experiments use
 from tinypareto.errors import QuantizationError
-from tinypareto.network.quantize import export_onnx
+from tinypareto.network.onnx_export import export_onnx
 from tinypareto.threads import use_one_thread
 
 use_one_thread()
-with contextlib.suppress(AttributeError):  # another version may go about it in another way
-    onnxscript_apis.get_torchlib_ops = functools.cache(onnxscript_apis.get_torchlib_ops)
 with tempfile.TemporaryDirectory() as _folder, contextlib.suppress(QuantizationError):
     export_onnx(nn.Conv1d(1, 1, 1), torch.zeros(1, 1, 2), Path(_folder) / "model.onnx")

@@ -33,7 +33,8 @@ from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.reference import run_reference, run_reference_tensors
 from tinypareto.mcu.samples import quantize_input
 from tinypareto.mcu.targets import target
-from tinypareto.network.quantize import QuantizationConfig, export_onnx, quantize_onnx
+from tinypareto.network.onnx_export import export_onnx
+from tinypareto.network.quantize import QuantizationConfig, quantize_onnx
 
 PER_CHANNEL, PER_TENSOR = QuantizationConfig(), QuantizationConfig(per_channel=False)
 

@@ -1,11 +1,6 @@
 """Post-training static quantisation: a trained network -> float ONNX -> int8 QDQ ONNX."""
 
-import contextlib
-import copy
-import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,8 +25,7 @@ from torch import nn
 
 from tinypareto.errors import ConfigError, QuantizationError, reason
 from tinypareto.network.data import FloatArray
-
-INPUT, OUTPUT = "input", "output"  # names of the graph's only input and output
+from tinypareto.network.onnx_export import INPUT, export_onnx, quiet
 
 # onnxruntime leaves the outputs of these in float32 unless it is told; then no integer kernel could follow.
 LEFT_IN_FLOAT = ("Div", "HardSigmoid", "HardSwish", "ReduceMax", "ReduceMean", "Sub", "Tanh")
@@ -108,39 +102,6 @@ def quantize_network(
     return network
 
 
-def export_onnx(model: nn.Module, example: torch.Tensor, path: Path) -> None:
-    """Write ``model`` as float32 ONNX with a free batch axis, batch normalisation folded into convolutions.
-
-    Args:
-        model: A network on any device, exported in evaluation mode; it stays as it is.
-        example: One sample, 1 x C x H x W, 1 x C x L or 1 x F.
-        path: The file to write, input ``input``, output ``output``.
-
-    Raises:
-        QuantizationError: If PyTorch cannot export the network.
-    """
-    frozen = copy.deepcopy(model).cpu().eval()
-    two = torch.cat([example, example])  # a batch of one would be taken for a constant
-    try:
-        with _quiet(), torch.random.fork_rng(devices=[]):
-            program = torch.onnx.export(
-                frozen,
-                (two,),
-                dynamo=True,
-                verbose=False,
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-            )
-    except Exception as problem:
-        raise QuantizationError(
-            f"the network must be exportable to ONNX with a free batch axis, but {reason(problem)}; "
-            "replace constant batch sizes and data-dependent branches in its forward pass."
-        ) from problem
-    assert program is not None  # dynamo=True always returns one
-    onnx.save(_without_origins(program.model_proto), path)
-
-
 def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: QuantizationConfig) -> None:
     """Quantise the float ONNX file ``source`` and write QDQ int8 to ``target``.
 
@@ -151,7 +112,7 @@ def quantize_onnx(source: Path, calibration: FloatArray, target: Path, config: Q
     """
     prepared = target.with_suffix(".prepared.onnx")
     try:
-        with _quiet():
+        with quiet():
             quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
             quantizer = QDQQuantizer(
                 onnx.shape_inference.infer_shapes(onnx.load(prepared)),
@@ -224,29 +185,3 @@ class _Batches(CalibrationDataReader):  # type: ignore[misc]
 
     def get_next(self) -> dict[str, FloatArray] | None:
         return next(self._left, None)
-
-
-def _without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the exporter's notes on source lines: they hold paths of this machine and nobody reads them."""
-    model.ClearField("metadata_props")
-    model.graph.ClearField("metadata_props")
-    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
-        item.ClearField("metadata_props")
-        item.ClearField("doc_string")
-    return model
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter and the quantiser say to themselves off the terminal."""
-    # Says on every export that torchvision is missing, which is nothing to us.
-    chatter = logging.getLogger("torch.onnx._internal.exporter._registration")
-    before = chatter.disabled
-    chatter.disabled = True
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            # torch 2.13's own use of a name that it deprecates
-            warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)`", FutureWarning)
-            yield
-    finally:
-        chatter.disabled = before
