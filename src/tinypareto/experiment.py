@@ -143,6 +143,10 @@ class Experiment:
         """The microcontroller that ``target`` names."""
         return target_named(self.target)
 
+    def values(self, objectives: Mapping[str, float]) -> list[float]:
+        """Return a network's objectives in the order of ``objectives=``, as a study stores them."""
+        return [objectives[name] for name in self.objectives]
+
     def excesses(self, objectives: Mapping[str, float]) -> dict[str, float]:
         """Return by how much of each limit a network exceeds it, by objective; kept at <= 0."""
         return {name: (objectives[name] - limit) / limit for name, limit in self.limits.items()}

@@ -74,7 +74,7 @@ class CountDisplay:
     def __call__(self, done: int, total: int, line: str) -> None:
         """Say that ``done`` of ``total`` are done, the last of them with ``line``."""
         left = (time.monotonic() - self._begun) / done * (total - done)
-        said = f"{done}/{total}: {line}" + (f" ({left:.0f} s left)" if done < total else "")
+        said = f"{done}/{total}: {line}" + (f" ({duration(left)} left)" if done < total else "")
         self._console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -86,3 +86,16 @@ def trial_line(trial: FinishedTrial) -> str:
         return f"trial {trial.number} failed: {trial.failure}"
     values = ", ".join(f"{SHOWN.get(name, name)} {value:,.4g}" for name, value in trial.objectives.items())
     return f"trial {trial.number}: {values}{'' if trial.feasible else ' (over a limit)'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words.
+
+    Example:
+        >>> duration(59.6), duration(5400), duration(200000)
+        ('1 min', '1 h 30 min', '55 h 33 min')
+    """
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -209,7 +209,7 @@ class _Move:
         seen = [self._observation(one, found[f"{trial.number}.{one.step}"]) for one in on_way]
         return create_trial(
             state=state,
-            values=self._values(network) if network else None,
+            values=self.experiment.values(network.objectives) if network else None,
             params=trial.params,
             distributions=trial.distributions,
             user_attrs=trial.user_attrs,
@@ -235,14 +235,11 @@ class _Move:
         }
         return {**lists, "reward": None, "feasibility": None}
 
-    def _values(self, network: Evaluation) -> list[float]:
-        return [network.objectives[name] for name in self.experiment.objectives]
-
     def _observation(self, old: Observation, network: Evaluation | str) -> Observation | None:
         if isinstance(network, str):
             return None
         excesses = self.experiment.excesses(network.objectives)
-        return replace(old, values=tuple(self._values(network)), constraints=excesses)
+        return replace(old, values=tuple(self.experiment.values(network.objectives)), constraints=excesses)
 
 
 def _known_or_missing(place: Path) -> Evaluation | str:

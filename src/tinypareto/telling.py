@@ -38,11 +38,7 @@ def tell_outcome(
     if outcome.stopped:
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        study.tell(trial, _values(experiment, outcome))
-
-
-def _values(experiment: Experiment, outcome: Evaluation) -> list[float]:
-    return [outcome.objectives[name] for name in experiment.objectives]
+        study.tell(trial, experiment.values(outcome.objectives))
 
 
 def _observation(experiment: Experiment, trial: Trial, harvested: Evaluation) -> Observation:
@@ -52,6 +48,6 @@ def _observation(experiment: Experiment, trial: Trial, harvested: Evaluation) ->
         step=at.step,
         fidelity=at.epochs / TrainingConfig.from_parameters(trial.params).epochs,
         parameters=parameters_at(trial.params, at),
-        values=tuple(_values(experiment, harvested)),
+        values=tuple(experiment.values(harvested.objectives)),
         constraints=experiment.excesses(harvested.objectives),
     )

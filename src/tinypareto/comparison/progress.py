@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from tinypareto.comparison.compare import ComparisonProgress
+from tinypareto.progress import duration
 
 
 class ComparisonDisplay:
@@ -51,16 +52,3 @@ def progress_line(progress: ComparisonProgress) -> str:
         return "going on from here" if progress.done else "beginning"
     left = f"{duration(progress.seconds_left)} left"
     return f"{row.arm}, seed {row.seed}, trial {row.trial}: hypervolume {row.hypervolume:.4f}; {left}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words.
-
-    Example:
-        >>> duration(59.6), duration(5400), duration(200000)
-        ('1 min', '1 h 30 min', '55 h 33 min')
-    """
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
