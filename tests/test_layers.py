@@ -37,6 +37,7 @@ LAYERS = [
     "search.config",
     "search.ensemble",
     "search.prior_fit",
+    "search.scale_choice",
     "search.surrogate_fit",
     "search.polish",
     "search.suggest",

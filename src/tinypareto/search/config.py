@@ -17,6 +17,8 @@ class SearchConfig:
 
     Attributes:
         n_startup: Size of the Latin hypercube; None: see ``startup_trials``.
+        choose_scale: Whether an objective's logarithm is modelled where that predicts better; else, where it is less
+            skewed.
         choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
         reward: What the policies are trained to find: "chebyshev" expected improvement of one random
             scalarisation, or "hypervolume" improvement.
@@ -40,6 +42,7 @@ class SearchConfig:
     """
 
     n_startup: int | None
+    choose_scale: bool
     choose_kernel: bool
     reward: Literal["chebyshev", "hypervolume"]
     take_turns: bool
@@ -88,6 +91,7 @@ class SearchConfig:
         if name == "poster":
             return SearchConfig(
                 n_startup=None,
+                choose_scale=False,
                 choose_kernel=False,
                 reward="chebyshev",
                 take_turns=False,
@@ -106,6 +110,7 @@ class SearchConfig:
         if name == "default":
             return SearchConfig(
                 n_startup=None,
+                choose_scale=True,
                 choose_kernel=True,
                 reward="hypervolume",
                 take_turns=True,

@@ -99,6 +99,10 @@ class GaussianProcesses:
         """
         return self.alpha / self.root.square().sum(1).sqrt()
 
+    def left_out_misses(self) -> Tensor:
+        """Return by how much each observation exceeds the prediction of the others, k x n; source as above."""
+        return self.alpha / self.root.square().sum(1)
+
     def left_out_density(self) -> Tensor:
         """Return the log density of the observations, each predicted from the others, up to a constant: k."""
         precision = self.root.square().sum(1)

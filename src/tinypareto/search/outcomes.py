@@ -3,7 +3,7 @@
 Objectives of a deployment span 1e-2 (an error) to 1e9 (FLOPs), and sizes change by decades within one
 study. Each transformation is monotone, so fronts and limits keep their meaning:
 
-    objective, all values positive, spanning 20 to 1e6, less skewed for it:  log
+    objective, all values positive, spanning 20 to 1e6, if it is modelled better or less skewed for it:  log
     constraint, largest |v| > 30 x median |v|:  sign(v) log(1 + |v| / median|v|), which keeps 0 at 0
     then: subtract the mean, divide by the standard deviation
 """
@@ -125,17 +125,21 @@ class Outcomes:
         return np.where(logarithmic, np.exp(np.where(logarithmic, np.minimum(raw, 700.0), 0.0)), raw)
 
 
-def standardise(values: Matrix, violations: Matrix) -> Outcomes:
+def standardise(
+    values: Matrix, violations: Matrix, logarithmic: npt.NDArray[np.bool_] | None = None
+) -> Outcomes:
     """Return the outputs to model.
 
     Args:
         values: Objective values, n x m, finite, minimised.
         violations: Constraint violations, n x c, finite, kept at <= 0.
+        logarithmic: m, which objectives to take the logarithm of, of those that allow for one (`with_logarithm`); None:
+            those that are less skewed for it.
     """
-    smallest, largest = values.min(axis=0), values.max(axis=0)
-    spanning = (largest > LOG_RATIO * smallest) & (largest < LARGEST_LOG_RATIO * smallest)
-    logged = np.log(np.where(spanning & (smallest > 0), values, 1.0))
-    logarithmic = spanning & (smallest > 0) & (_skewness(logged) < _skewness(values))
+    if logarithmic is None:
+        possible = with_logarithm(values)
+        logarithmic = possible & (_skewness(np.log(np.where(possible, values, 1.0))) < _skewness(values))
+    logged = np.log(np.where(logarithmic, values, 1.0))
     units = _units(violations)
     tamed = np.where(units > 0, _tamed(violations, units), violations)
     raw = np.concatenate([np.where(logarithmic, logged, values), tamed], axis=1)
@@ -147,6 +151,13 @@ def standardise(values: Matrix, violations: Matrix) -> Outcomes:
     return Outcomes(
         targets=(raw - means) / scales, logarithmic=logarithmic, units=units, means=means, scales=scales
     )
+
+
+def with_logarithm(values: Matrix) -> npt.NDArray[np.bool_]:
+    """Return which columns, m, have a logarithm that may be worth modelling."""
+    smallest, largest = values.min(axis=0), values.max(axis=0)
+    spanning = (largest > LOG_RATIO * smallest) & (largest < LARGEST_LOG_RATIO * smallest)
+    return np.asarray(spanning & (smallest > 0))
 
 
 def _skewness(values: Matrix) -> Matrix:

@@ -18,6 +18,7 @@ from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.outcomes import Outcomes, standardise
 from tinypareto.search.prior import Prior
 from tinypareto.search.prior_fit import kept_where_it_helps, prior_mean
+from tinypareto.search.scale_choice import logarithmic_objectives
 from tinypareto.search.surrogate import Fallible, Learnt, MultiFidelity, PartlyKnown, Surrogate
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.space import Space
@@ -54,7 +55,8 @@ def fitted(
         ConfigError: If everything is known, or a known function fails.
     """
     usable, failed = history.usable(), history.failed()
-    outcomes = standardise(usable.values, usable.violations)
+    logarithmic = _logarithmic(space, usable, known, config, device) if config.choose_scale else None
+    outcomes = standardise(usable.values, usable.violations, logarithmic)
     model: Surrogate
     if known is None:
         every = np.arange(outcomes.targets.shape[1])
@@ -67,6 +69,20 @@ def fitted(
         failure = fit_failures(usable.points[usable.whole], failed.points, groups)
         model = Fallible(outcomes=model, failure=failure)
     return model, outcomes
+
+
+def _logarithmic(
+    space: Space, usable: History, known: KnownOutcomes | None, config: SearchConfig, device: str
+) -> npt.NDArray[np.bool_]:
+    """Return which objectives to learn on a log scale, m; False for those that are known."""
+    m = usable.values.shape[1]
+    learnt = np.arange(m) if known is None else np.setdiff1d(np.arange(m), known.columns)
+    columns, groups = _columns(space, usable)
+    chosen = np.zeros(m, dtype=np.bool_)
+    chosen[learnt] = logarithmic_objectives(
+        columns, groups, usable.values[:, learnt], choose_kernel=config.choose_kernel, device=device
+    )
+    return chosen
 
 
 def _learnt(
