@@ -40,6 +40,8 @@ LAYERS = [
     "search.scale_choice",
     "search.surrogate_fit",
     "search.polish",
+    "search.first_trials",
+    "search.best_point",
     "search.suggest",
     "hosts.attributes",
     "hosts.observations",

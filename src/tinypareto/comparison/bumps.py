@@ -22,10 +22,11 @@ from tinypareto.provenance import provenance
 from tinypareto.samplers import peer_function
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.ensemble import trained_paths
+from tinypareto.search.first_trials import stream_of
 from tinypareto.search.history import History
 from tinypareto.search.rewards import poster_reward
 from tinypareto.search.starts import starting_points
-from tinypareto.search.suggest import stream_of, suggest
+from tinypareto.search.suggest import suggest
 from tinypareto.search.surrogate import limits_of
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.space import Space

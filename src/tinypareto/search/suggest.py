@@ -12,8 +12,7 @@ The same history, pending points, settings, seed and trial number give the same 
 in another process too and in whatever order the trials are listed.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,39 +20,30 @@ import torch
 
 from tinypareto.errors import ConfigError, ShapeError
 from tinypareto.front import feasible_rows
+from tinypareto.search.best_point import Reward, best_new_point, best_unseen
 from tinypareto.search.config import SearchConfig
-from tinypareto.search.design import latin_hypercube, seen_among, unseen_point
 from tinypareto.search.ensemble import trained_paths
-from tinypareto.search.feasible_design import feasible_points, nearest_feasible
+from tinypareto.search.first_trials import earlier_points, from_design, kept, stream_of
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.hypervolume_reward import (
     MOST_OBJECTIVES,
-    HypervolumeImprovement,
     hypervolume_reward,
     is_narrow,
 )
 from tinypareto.search.known import KnownOutcomes
-from tinypareto.search.known_design import known_front, towards_front
 from tinypareto.search.outcomes import Outcomes
 from tinypareto.search.polish import polished_ends
-from tinypareto.search.prior import Prior, earlier_front
+from tinypareto.search.prior import Prior
 from tinypareto.search.rewards import Feasibility, poster_reward
-from tinypareto.search.rewards import Reward as PosterReward
 from tinypareto.search.starts import raw_starts, starting_points
-from tinypareto.search.surrogate import Surrogate, known_outcomes, limits_of, look_up, measured_std
+from tinypareto.search.surrogate import Surrogate, limits_of, look_up, measured_std
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
-from tinypareto.search.trace import TraceFunction, trace_of, with_trace
+from tinypareto.search.trace import TraceFunction
 from tinypareto.space import Space
 from tinypareto.threads import one_thread
 
 Matrix = npt.NDArray[np.float64]
-Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
-Reward = PosterReward | HypervolumeImprovement
-
-N_LOOKED_UP = 64  # points of the policies' paths that known functions are asked about
-N_CHANGES = 3
-N_TRACED = 24  # of which, or of all, what is evaluated on the way is looked at
 
 
 def suggest(
@@ -107,8 +97,8 @@ def suggest(
     seen = np.concatenate([history.suggested(), pending])
     size = config.startup_trials(space, knows_objectives=known is not None and known.has_objectives)
     if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
-        first = _earlier_points(space, known, priors, size)
-        return _from_design(space, known, seen, size, seed, trial_number, first)
+        first = earlier_points(space, known, priors, size)
+        return from_design(space, known, seen, size, seed, trial_number, first)
     with one_thread():
         rng = stream_of(seed, trial_number)
         return _from_policies(
@@ -126,41 +116,6 @@ def suggest(
             seed,
             trial_number,
         )
-
-
-def _from_design(
-    space: Space,
-    known: KnownOutcomes | None,
-    seen: Matrix,
-    size: int,
-    seed: int,
-    trial_number: int,
-    first: Matrix,
-) -> Suggestion:
-    """Return the points ``first``, f x d, then those of a Latin hypercube."""
-    earlier = trial_number < len(first)
-    point = first[trial_number] if earlier else latin_hypercube(space, size, seed, trial_number)
-    if known is not None:
-        if known.has_objectives and not earlier:
-            front = known_front(space, known, seed)
-            row = trial_number % size
-            if len(front):
-                point = towards_front(
-                    space, known, point, front, row / max(size - 1, 1), stream_of(seed, trial_number)
-                )
-        point = _kept(space, known, point, seen, seed)
-    if seen_among(point[None], seen)[0]:
-        point = unseen_point(space, seen, stream_of(seed, trial_number), otherwise=point)
-    return Suggestion.without_model(
-        space.decode(point), point, "earlier front" if earlier else "latin hypercube"
-    )
-
-
-def _earlier_points(space: Space, known: KnownOutcomes | None, priors: Sequence[Prior], size: int) -> Matrix:
-    """Return what is evaluated before anything else, f x d: of the earlier tasks' front, half a design."""
-    if not priors:
-        return np.empty((0, space.n_columns))
-    return earlier_front(space, priors, known, (size + 1) // 2)
 
 
 def _from_policies(
@@ -200,32 +155,12 @@ def _from_policies(
     if config.n_polished:
         ends = polished_ends(space, paths, reward, config.n_polished, model.device)
         paths = np.concatenate([paths, ends[:, None]], axis=1)
-    policy, point = _best_new_point(space, paths, worth, model, reward, trace, seen)
+    policy, point = best_new_point(space, paths, worth, model, reward, trace, seen)
     if policy is None:
-        point = _best_unseen(space, candidates, worth, seen, rng, otherwise=point)
+        point = best_unseen(space, candidates, worth, seen, rng, otherwise=point)
     if known is not None:
-        point = _kept(space, known, point, seen, seed)
+        point = kept(space, known, point, seen, seed)
     return _explained(space, point, policy, paths, model, outcomes, reward)
-
-
-def _kept(space: Space, known: KnownOutcomes, point: Matrix, seen: Matrix, seed: int) -> Matrix:
-    """Return the point or, if it breaks a known constraint, a new one nearby that does not, if there is one."""
-    if known.kept_at(space, point[None])[0]:
-        return point
-    feasible = feasible_points(space, known, seed)
-    if len(feasible) == 0:
-        warnings.warn(
-            "No set of parameters was found that keeps every known constraint; check limits and ranges.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return point
-    nearest = nearest_feasible(space, known, point, feasible)
-    new = feasible[~seen_among(feasible, seen)]
-    if not seen_among(nearest[None], seen)[0] or len(new) == 0:
-        return nearest
-    closest: Matrix = new[np.abs(new - point).sum(axis=1).argmin()]
-    return closest
 
 
 def _reward(
@@ -262,100 +197,6 @@ def _reward(
         feasibility, values, front.values, own, outcomes.exponents, narrow=narrow, rng=rng
     )
     return reward, front.candidates
-
-
-def _best_new_point(
-    space: Space,
-    paths: Matrix,
-    worth: Worth,
-    model: Surrogate,
-    reward: Reward,
-    trace: TraceFunction | None,
-    seen: Matrix,
-) -> tuple[int | None, Matrix]:
-    """Return the policy and the point of the largest reward among the points that are not known yet.
-
-    Where outcomes are known functions, the most promising points are looked up, and the best of these is returned;
-    where more is evaluated on the way to a point, that counts as well.
-    """
-    candidates = space.round_points(paths[:, 1:].reshape(-1, space.n_columns))  # Lp x d
-    scores = worth(candidates).copy()
-    scores[seen_among(candidates, seen)] = -np.inf
-    best = int(scores.argmax())
-    if scores[best] == -np.inf:
-        return None, candidates[best]
-    _, different = np.unique(candidates, axis=0, return_index=True)
-    different = different[scores[different] > -np.inf]
-    known = known_outcomes(model)
-    if known is not None:
-        promising = _largest(different, scores, N_LOOKED_UP)
-        exact = reward.of_prediction(*look_up(model, model.tensor(candidates[promising]))).cpu().numpy()
-        kept = known.kept_at(space, candidates[promising])
-        scores[:] = -np.inf
-        scores[promising] = np.where(kept, exact, -np.inf)
-        best = int(promising[scores[promising].argmax()])
-    if trace is not None and isinstance(reward, HypervolumeImprovement):
-        promising = _largest(different, scores, N_TRACED)
-        points = candidates[promising]
-        whole = np.where(
-            scores[promising] > -np.inf, _with_trace(space, points, reward, model, trace), -np.inf
-        )
-        best = int(promising[whole.argmax()])
-        candidates[best] = _best_neighbour(space, candidates[best], whole.max(), reward, model, trace, seen)
-    return best // (paths.shape[1] - 1), candidates[best]
-
-
-def _best_neighbour(
-    space: Space,
-    point: Matrix,
-    worth: float,
-    reward: HypervolumeImprovement,
-    model: Surrogate,
-    trace: TraceFunction,
-    seen: Matrix,
-) -> Matrix:
-    """Return the best point, d, that a few changes of one discrete parameter each lead to.
-
-    The policies walk towards good ends of trials; in steps and schedules of the way itself they have no interest.
-    """
-    for _ in range(N_CHANGES):
-        others = space.neighbours(point)
-        others = others[~seen_among(others, seen)]
-        if len(others) == 0:
-            break
-        rewards = _with_trace(space, others, reward, model, trace)
-        if rewards.max() <= worth:
-            break
-        point, worth = others[rewards.argmax()], rewards.max()
-    return point
-
-
-def _with_trace(
-    space: Space, points: Matrix, reward: HypervolumeImprovement, model: Surrogate, trace: TraceFunction
-) -> Matrix:
-    return with_trace(reward, model, points, trace_of(trace, space, points))
-
-
-def _largest(rows: npt.NDArray[np.int64], scores: Matrix, count: int) -> npt.NDArray[np.int64]:
-    """Return those of the rows that have the largest scores, largest first."""
-    return rows[np.argsort(-scores[rows], kind="stable")[:count]]
-
-
-def _best_unseen(
-    space: Space,
-    candidates: Matrix,
-    worth: Worth,
-    seen: Matrix,
-    rng: np.random.Generator,
-    *,
-    otherwise: Matrix,
-) -> Matrix:
-    """Return the best of the candidates that is not known yet or, if all are, any such point."""
-    new = candidates[~seen_among(candidates, seen)]
-    if len(new) == 0:
-        return unseen_point(space, seen, rng, otherwise=otherwise)
-    best: Matrix = new[int(worth(new).argmax())]
-    return best
 
 
 def _explained(
@@ -397,8 +238,3 @@ def _check_device(device: str) -> None:
             f'PyTorch cannot use the device {device!r} here; choose "cpu"'
             + (' or "cuda".' if torch.cuda.is_available() else ", or install PyTorch with CUDA.")
         )
-
-
-def stream_of(seed: int, trial_number: int) -> np.random.Generator:
-    """Return the random numbers of one suggestion."""
-    return np.random.default_rng([seed, trial_number, 1])
