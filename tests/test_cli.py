@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tinypareto.cli import app, parse_duration
+from tinypareto.cli import app
+from tinypareto.commands.studies import parse_duration
 from tinypareto.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -184,6 +184,10 @@ LAYERS = [
     "comparison.reproduce",
     "comparison.bumps",
     "comparison.bumps_figure",
+    "commands.app",
+    "commands.studies",
+    "commands.firmware",
+    "commands.comparisons",
     "cli",
 ]
 

@@ -2,7 +2,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from tinypareto.cli import SamplerName
+from tinypareto.commands.app import SamplerName
 from tinypareto.errors import ConfigError
 from tinypareto.samplers import SAMPLERS, make_sampler
 
