@@ -6,7 +6,8 @@
 
 Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
 after each training, networks that were harvested on the way included, and the seconds until then. A training that was
-stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``).
+stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``). Of the errors that
+were predicted from trial 20 on (``predicted``), those are counted that lay in their 90 % intervals (``held``).
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any
 
 from rows import append_row, drop_rows, read_rows
 
+from tinypareto.calibration import predictions
 from tinypareto.experiment import training_path
 from tinypareto.experiments import digits
 from tinypareto.provenance import provenance
@@ -31,10 +33,11 @@ from tinypareto.trials import FinishedTrial, History, read_metrics
 
 RESULTS = Path(__file__).resolve().parent / "results" / "trainings.csv"
 FIELDS = (
-    "arm", "seed", "trials", "failed", "stopped", "regretted", "over_a_limit", "networks", "hypervolumes", "seconds",
-    "training_seconds", "commit", "machine", "versions",
+    "arm", "seed", "trials", "failed", "stopped", "regretted", "over_a_limit", "networks", "predicted", "held",
+    "hypervolumes", "seconds", "training_seconds", "commit", "machine", "versions",
 )  # fmt: skip
 FULL, BLACK_BOX = 40, 150  # trainings
+CALIBRATED = 20  # from this trial on intervals are judged
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "ars": {"sampler": "ars", "known_sizes": False, "harvest": False, "trials": BLACK_BOX},
     "gp": {"sampler": "gp", "trials": BLACK_BOX},
@@ -57,6 +60,7 @@ def run(arm: str, seed: int) -> dict[str, Any]:
         run_search(digits.experiment, Path(folder), SearchSettings(seed=seed, **ARMS[arm]), on_progress=note)
         history = open_history(Path(folder))
         training = round(sum(read_metrics(trial.folder)["seconds"]["train"] for trial in history.trials), 1)
+        judged = [found for found in predictions(history, "error") if found.trial >= CALIBRATED]
         regretted = sum(would_have_joined(history, trial, seed) for trial in history.trials if trial.stopped)
     return {
         "arm": arm,
@@ -67,6 +71,8 @@ def run(arm: str, seed: int) -> dict[str, Any]:
         "regretted": regretted,
         "over_a_limit": len(history.complete) - len(history.feasible),
         "networks": len(history.networks()),
+        "predicted": len(judged),
+        "held": sum(prediction.held for prediction in judged),
         "hypervolumes": json.dumps([
             round(history.hypervolume(n + 1), 5) for n in range(len(history.trials))
         ]),
