@@ -8,7 +8,8 @@ import pytest
 from small_histories import finished_trial, history_of, predicted
 
 from tinypareto.calibration import gain_of, gains, learnt_objectives, predictions, share_held
-from tinypareto.hosts.optuna import ARSSampler, read_suggestion
+from tinypareto.hosts.optuna import ARSSampler
+from tinypareto.hosts.suggestions import read_suggestion
 
 HISTORY = history_of(
     finished_trial(0, 0.5, 1024.0),

@@ -10,7 +10,7 @@ from small_experiments import SCALES, build_model, iris, knowable
 
 from tinypareto.errors import ConfigError, StudyError, TrainingError, UnknownFootprintError
 from tinypareto.experiment import train_and_prune
-from tinypareto.hosts.optuna import read_suggestion
+from tinypareto.hosts.suggestions import read_suggestion
 from tinypareto.known_sizes import UNBUILDABLE, known_sizes
 from tinypareto.results import explain_network, open_history
 from tinypareto.space import Space

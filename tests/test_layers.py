@@ -46,6 +46,8 @@ LAYERS = [
     "hosts.attributes",
     "hosts.observations",
     "hosts.earlier",
+    "hosts.suggestions",
+    "hosts.optuna_history",
     "hosts.optuna",
     "hosts.botorch",
     "peers.botorch_problem",

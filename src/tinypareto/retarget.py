@@ -21,7 +21,7 @@ from tinypareto.evaluation_record import Evaluation, read_network, step_folder, 
 from tinypareto.experiment import SAME_ON_EVERY_CORE, Experiment, load_experiment, split_reference
 from tinypareto.hosts.attributes import pieces, read_attribute
 from tinypareto.hosts.observations import OBSERVATIONS_KEY, Observation
-from tinypareto.hosts.optuna import SUGGESTION_KEY
+from tinypareto.hosts.suggestions import SUGGESTION_KEY
 from tinypareto.network.data import Data
 from tinypareto.scales import objective_scales
 from tinypareto.study_home import OWNER, StudyDescription, StudyHome, existing_study

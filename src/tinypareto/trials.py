@@ -14,7 +14,7 @@ from tinypareto.errors import StudyError
 from tinypareto.evaluation_record import step_folder
 from tinypareto.front import feasible_front, normalised_hypervolume
 from tinypareto.hosts.observations import Observation, observations
-from tinypareto.hosts.optuna import read_suggestion
+from tinypareto.hosts.suggestions import read_suggestion
 from tinypareto.study_home import StudyDescription
 
 # A trial's user attributes: why it failed, and the share of its epochs after which it was stopped.

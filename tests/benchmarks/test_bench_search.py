@@ -19,7 +19,7 @@ from bench_search import (
 from problems import problems
 
 from tinypareto.front import hypervolume
-from tinypareto.hosts.optuna import read_suggestion
+from tinypareto.hosts.suggestions import read_suggestion
 from tinypareto.samplers import SAMPLERS
 
 KNOWN = problems()

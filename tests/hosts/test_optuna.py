@@ -6,7 +6,8 @@ from optuna.trial import Trial, TrialState
 
 from tinypareto import ARSSampler
 from tinypareto.errors import ConfigError, SpaceError
-from tinypareto.hosts.optuna import PureSampler, read_suggestion
+from tinypareto.hosts.optuna import PureSampler
+from tinypareto.hosts.suggestions import read_suggestion
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.suggest import suggest
 

@@ -9,7 +9,8 @@ from scipy.stats import qmc
 from tinypareto.errors import ConfigError, ShapeError
 from tinypareto.front import hypervolume
 from tinypareto.hosts.earlier import EarlierTask, Evaluated
-from tinypareto.hosts.optuna import ARSSampler, read_suggestion
+from tinypareto.hosts.optuna import ARSSampler
+from tinypareto.hosts.suggestions import read_suggestion
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History
 from tinypareto.search.known import KnownFunction, KnownOutcomes

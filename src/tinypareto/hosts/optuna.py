@@ -5,18 +5,14 @@ Directions are turned here, so that the search minimises; constraints come from 
 trials, the seed and the trial's number. So a study that was killed goes on as if nothing had
 happened, and threads or processes share a study without sharing a sampler.
 
-Two things are written to a trial's system attributes (attributes.py), and one is read that whoever evaluates may write:
-
-    tinypareto:parameters     the whole vector, before the first of its parameters is stored, so that other workers see
-                              where this trial is heading
-    tinypareto:suggestion     why: origin, policy, path, prediction, reward (``read_suggestion``)
-    tinypareto:observations   what was evaluated on the way (observations.py)
+A suggestion is written to its trial's system attributes (suggestions.py), and read is what whoever evaluates may write
+there: what was evaluated on the way (observations.py).
 """
 
 import dataclasses
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import ConfigError
-from tinypareto.hosts.attributes import read_attribute, write_attribute
 from tinypareto.hosts.earlier import EarlierTask
-from tinypareto.hosts.observations import observations
+from tinypareto.hosts.optuna_history import constraint_names, history_of, pending_points, signs_of, turned
+from tinypareto.hosts.suggestions import publish, published
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.known import KnownFunction, KnownOutcomes
@@ -42,11 +38,8 @@ from tinypareto.space import Space
 Matrix = npt.NDArray[np.float64]
 ParameterFunction = Callable[[Mapping[str, Any]], float]
 
-PARAMETERS_KEY = "tinypareto:parameters"
-SUGGESTION_KEY = "tinypareto:suggestion"
 # Threads that suggested side by side would not see each other's points; one core does the work anyway.
 ONE_AT_A_TIME = threading.Lock()
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class SuggestFunction(Protocol):
@@ -129,12 +122,12 @@ class PureSampler(BaseSampler):
         """Return the suggestion for one trial; the one already published if the trial is taken up again."""
         if not search_space:
             return {}
-        published = _published(trial, search_space)
-        if Space(search_space).contains(published):
-            return published
+        already = published(trial, search_space)
+        if Space(search_space).contains(already):
+            return already
         with ONE_AT_A_TIME:
             suggestion = self._suggestion(study, trial, search_space)
-            _publish(study, trial, search_space, suggestion)
+            publish(study, trial, search_space, suggestion, signs_of(study.directions))
         return suggestion.parameters
 
     def _suggestion(
@@ -142,11 +135,11 @@ class PureSampler(BaseSampler):
     ) -> Suggestion:
         space = Space(search_space)
         others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        signs = _signs(study.directions)
+        signs = signs_of(study.directions)
         settings: dict[str, Any] = {}
         if self.reference_point is not None:
-            settings["reference"] = _turned(self.reference_point, signs)
-        constraints = _constraint_names(others, self._known_constraints)
+            settings["reference"] = turned(self.reference_point, signs)
+        constraints = constraint_names(others, self._known_constraints)
         if self._known or self._known_constraints:
             settings["known"] = self._known_outcomes(study, others, constraints, signs)
         if self._trace is not None:
@@ -155,8 +148,8 @@ class PureSampler(BaseSampler):
             settings["priors"] = self._priors_in(study, space, search_space)
         return self._suggest(
             space,
-            _history(space, search_space, others, signs, constraints, self._known_constraints),
-            _pending(space, search_space, others),
+            history_of(space, search_space, others, signs, constraints, self._known_constraints),
+            pending_points(space, search_space, others),
             seed=self.seed,
             trial_number=trial.number,
             **settings,
@@ -282,71 +275,6 @@ def _tasks(warm_start: EarlierTask | Study | Sequence[EarlierTask | Study]) -> t
     return tuple(EarlierTask.of(one) if isinstance(one, Study) else one for one in given)
 
 
-def read_suggestion(trial: FrozenTrial) -> dict[str, Any] | None:
-    """Return why a trial got its parameters, or None if this sampler did not choose them.
-
-    The keys are ``origin``, ``policy``, ``path`` (points of the unit cube, start first), ``mean``, ``std`` and
-    ``interval`` (in the objectives' units and directions; a measurement lies in the interval with probability 0.9),
-    ``reward`` and ``feasibility``; what does not apply is None or empty.
-    """
-    reasons: dict[str, Any] | None = read_attribute(trial, SUGGESTION_KEY)
-    return reasons
-
-
-def _history(
-    space: Space,
-    search_space: Mapping[str, BaseDistribution],
-    trials: Sequence[FrozenTrial],
-    signs: Matrix,
-    constraints: Sequence[str],
-    known: Mapping[str, KnownFunction],
-) -> History:
-    finished = [t for t in trials if t.state in FINISHED]
-    middle = space.decode(np.full(space.n_columns, 0.5))
-    absent = {t.number: middle if t.state == TrialState.COMPLETE else {} for t in finished}
-    given = [(t, {**absent[t.number], **_parameters(t, search_space)}) for t in finished]
-    usable = [(t, p) for t, p in given if space.contains(p)]
-    failed = np.full(len(signs), np.nan)
-    values = [signs * t.values if t.state == TrialState.COMPLETE else failed for t, _ in usable]
-    violations = [[_violation(t.constraints, p, name, known) for name in constraints] for t, p in usable]
-    on_way = [
-        (t.number, seen) for t, _ in usable for seen in observations(t) if space.contains(seen.parameters)
-    ]
-    return History(
-        numbers=np.array([t.number for t, _ in usable] + [number for number, _ in on_way], dtype=np.int64),
-        points=_points(space, [p for _, p in usable] + [seen.parameters for _, seen in on_way]),
-        values=np.array(values + [signs * seen.values for _, seen in on_way]).reshape(-1, len(signs)),
-        violations=np.array(
-            violations
-            + [
-                [_violation(seen.constraints, seen.parameters, name, known) for name in constraints]
-                for _, seen in on_way
-            ],
-            dtype=np.float64,
-        ).reshape(len(usable) + len(on_way), len(constraints)),
-        fidelities=np.array(
-            [float(t.state != TrialState.PRUNED) for t, _ in usable] + [seen.fidelity for _, seen in on_way]
-        ),
-    )
-
-
-def _constraint_names(trials: Sequence[FrozenTrial], known: Iterable[str]) -> list[str]:
-    complete = (t for t in trials if t.state == TrialState.COMPLETE)
-    return sorted({name for t in complete for name in t.constraints} | set(known))
-
-
-def _violation(
-    reported: Mapping[str, float],
-    parameters: Mapping[str, Any],
-    name: str,
-    known: Mapping[str, KnownFunction],
-) -> float:
-    """Return a constraint's value; what was not reported is known or, as Optuna has it, kept."""
-    if name in reported:
-        return float(reported[name])
-    return known[name](parameters) if name in known else 0.0
-
-
 def _objective(study: Study, name: str | int) -> int:
     """Return the place of an objective that is named as in ``study.set_metric_names``, or numbered from 0.
 
@@ -367,71 +295,3 @@ def _objective(study: Study, name: str | int) -> int:
 
 def _number(trial: FrozenTrial) -> int:
     return trial.number
-
-
-def _pending(
-    space: Space, search_space: Mapping[str, BaseDistribution], trials: Sequence[FrozenTrial]
-) -> Matrix:
-    running = [_parameters(t, search_space) for t in trials if t.state == TrialState.RUNNING]
-    return _points(space, [p for p in running if space.contains(p)])
-
-
-def _points(space: Space, parameters: Sequence[Mapping[str, Any]]) -> Matrix:
-    return np.array([space.encode(p) for p in parameters]).reshape(-1, space.n_columns)
-
-
-def _turned(reference_point: Sequence[float], signs: Matrix) -> Matrix:
-    point = np.asarray(reference_point, dtype=np.float64)
-    if point.shape != signs.shape or np.isnan(point).any():
-        raise ConfigError(
-            f"reference_point must have one number for each of the {len(signs)} objectives, got "
-            f"{list(reference_point)}; use inf for an objective without one."
-        )
-    return np.where(np.isinf(point), np.inf, signs * point)
-
-
-def _signs(directions: Sequence[StudyDirection]) -> Matrix:
-    return np.array([-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in directions])
-
-
-def _parameters(trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    """Return what is known of a trial's parameters: stored, else enqueued, else published."""
-    enqueued = trial.system_attrs.get("fixed_params", {})
-    return {**_published(trial, search_space), **enqueued, **trial.params}
-
-
-def _published(trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    internal = read_attribute(trial, PARAMETERS_KEY) or {}
-    try:
-        return {
-            name: distribution.to_external_repr(internal[name])
-            for name, distribution in search_space.items()
-            if name in internal
-        }
-    except IndexError:  # a category that the space has no longer
-        return {}
-
-
-def _publish(
-    study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution], suggestion: Suggestion
-) -> None:
-    internal = {name: search_space[name].to_internal_repr(v) for name, v in suggestion.parameters.items()}
-    write_attribute(study, trial._trial_id, PARAMETERS_KEY, internal)
-    write_attribute(study, trial._trial_id, SUGGESTION_KEY, _reasons(suggestion, _signs(study.directions)))
-
-
-def _reasons(suggestion: Suggestion, signs: Matrix) -> dict[str, Any]:
-    mean = suggestion.mean * signs if len(suggestion.mean) else suggestion.mean
-    return {
-        "origin": suggestion.origin,
-        "policy": suggestion.policy,
-        "path": [[round(x, 4) for x in point] for point in suggestion.path.tolist()],
-        "mean": [float(f"{v:.6g}") for v in mean],
-        "std": [float(f"{v:.6g}") for v in suggestion.std],
-        "interval": [
-            sorted(sign * float(f"{end:.6g}") for end in ends)
-            for ends, sign in zip(suggestion.interval, signs, strict=False)
-        ],
-        "reward": suggestion.reward,
-        "feasibility": suggestion.feasibility,
-    }
