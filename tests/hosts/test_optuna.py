@@ -1,3 +1,6 @@
+import threading
+import time
+
 import numpy as np
 import optuna
 import pytest
@@ -9,6 +12,7 @@ from tinypareto.errors import ConfigError, SpaceError
 from tinypareto.hosts.optuna import PureSampler
 from tinypareto.hosts.suggestions import read_suggestion
 from tinypareto.search.config import SearchConfig
+from tinypareto.search.history import Suggestion
 from tinypareto.search.suggest import suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -158,6 +162,24 @@ def test_threads_share_a_sampler():
     study.optimize(objective, n_trials=16, n_jobs=4)
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 16
+
+
+def test_each_thread_sees_where_the_others_are_heading():
+    """Suggestions take turns: while one is made, none of the others' has still to be published."""
+    seen, making = [], threading.Semaphore(1)
+
+    def slow(space, history, pending, *, seed, trial_number, **settings):
+        assert making.acquire(blocking=False), "two suggestions at the same time"
+        time.sleep(0.05)
+        seen.append(len(history.numbers) + len(pending))
+        making.release()
+        point = np.array([trial_number / 100])
+        return Suggestion.without_model(space.decode(point), point, "slow")
+
+    space = {"x": FloatDistribution(0.0, 1.0)}
+    study = optuna.create_study(sampler=PureSampler(slow, seed=0, search_space=space))
+    study.optimize(lambda trial: trial.suggest_float("x", 0.0, 1.0), n_trials=8, n_jobs=4)
+    assert seen == list(range(8))
 
 
 @pytest.mark.parametrize("preset", ["default", "poster"])

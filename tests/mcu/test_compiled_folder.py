@@ -155,7 +155,7 @@ def everything_below(folder):
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"rom_bytes": 2000}, r"needs [\d,]+ bytes of flash, ([\d,]+) more than the 2,000 .*'/3/Conv' with 315 weights"),
+        ({"rom_bytes": 2000}, r"needs [\d,]+ bytes of flash, ([\d,]+) more than the 2,000 .*'/3/Conv' with 315 w"),
         ({"ram_bytes": 400}, r"needs [\d,]+ bytes of RAM, ([\d,]+) more than the 400 .*with 315 bytes \(9 x 7 x 5\)"),
     ],
 )  # fmt: skip
