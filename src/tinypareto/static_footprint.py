@@ -68,7 +68,6 @@ class StaticFootprint:
         self._architectures: dict[tuple[tuple[str, Any], ...], _Architecture] = {}
         self._reads: set[str] = set()  # names of the parameters that build_model was seen to read
         self._known: dict[Any, StaticSizes] = {}
-        self._last: tuple[dict[str, Any], StaticSizes] | None = None
 
     def __call__(self, parameters: Parameters) -> StaticSizes:
         """Return the sizes of one trial's firmware.
@@ -77,12 +76,6 @@ class StaticFootprint:
             UnknownFootprintError: If the network is such that they depend on more than the hyperparameters.
             TinyParetoError: As building, exporting or linking the architecture raised it.
         """
-        # One set of parameters is asked about once for each size and limit.
-        if self._last is None or self._last[0] != parameters:
-            self._last = (dict(parameters), self._sizes(parameters))
-        return self._last[1]
-
-    def _sizes(self, parameters: Parameters) -> StaticSizes:
         architecture = self._architecture(parameters)
         kept = architecture.shapes.kept(PruningConfig.from_parameters(parameters))
         config = replace(
@@ -98,7 +91,6 @@ class StaticFootprint:
     def forget_sizes(self) -> None:
         """Drop the sizes that were computed, but not what they are computed from: for measuring speed."""
         self._known.clear()
-        self._last = None
 
     def _architecture(self, parameters: Parameters) -> "_Architecture":
         """Return the architecture of the parameters that build_model reads; build it if they are new."""

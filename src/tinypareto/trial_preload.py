@@ -1,7 +1,7 @@
 """What the fork server has ready before it forks the first trial. Imported by the fork server alone.
 
-The one module that does something when it is imported: PyTorch's exporter and onnxruntime load modules at their first
-call, which every trial would spend time on anew.
+The one module that does something when it is imported: PyTorch's exporter loads modules at its first call, which every
+trial would spend time on anew.
 """
 
 import contextlib

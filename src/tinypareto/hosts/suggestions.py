@@ -1,8 +1,10 @@
 """What a trial's system attributes say of its suggestion: its parameters for other workers, its reasons for people.
 
-tinypareto:parameters     the whole vector, before the first of its parameters is stored, so that other workers see
-where this trial is heading
-tinypareto:suggestion     why: origin, policy, path, prediction, reward (`read_suggestion`)
+Two of them are written (attributes.py):
+
+    tinypareto:parameters     the whole vector, before the first of its parameters is stored, so that other workers see
+                              where this trial is heading
+    tinypareto:suggestion     why: origin, policy, path, prediction, reward (`read_suggestion`)
 """
 
 from collections.abc import Mapping

@@ -97,16 +97,20 @@ class GaussianProcesses:
 
         Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 5.12.
         """
-        return self.alpha / self.root.square().sum(1).sqrt()
+        return self.alpha / self._left_out_precision().sqrt()
 
     def left_out_misses(self) -> Tensor:
         """Return by how much each observation exceeds the prediction of the others, k x n; source as above."""
-        return self.alpha / self.root.square().sum(1)
+        return self.alpha / self._left_out_precision()
 
     def left_out_density(self) -> Tensor:
         """Return the log density of the observations, each predicted from the others, up to a constant: k."""
-        precision = self.root.square().sum(1)
+        precision = self._left_out_precision()
         return (0.5 * precision.log() - 0.5 * self.alpha.square() / precision).sum(1)
+
+    def _left_out_precision(self) -> Tensor:
+        """Return 1 / variance of each observation's prediction from the others, k x n: the diagonal of K^-1."""
+        return self.root.square().sum(1)
 
     def _mean(self, cross: Tensor) -> Tensor:
         return (cross @ self.alpha[:, :, None])[:, :, 0]
