@@ -107,7 +107,7 @@ def surrogate(
     front = predicted_front(model, space, points[feasible], outcomes.limits, m, rng)
     reward = hypervolume_reward(
         Feasibility(model=model, limits=torch.from_numpy(outcomes.limits)),
-        outcomes.targets[feasible, :m], front.values, None, outcomes.exponents, narrow=False, rng=rng,
+        outcomes.targets[feasible, :m], front.values, None, outcomes.yardstick, narrow=False, rng=rng,
     )  # fmt: skip
     return history, model, reward, front.candidates
 

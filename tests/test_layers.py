@@ -38,6 +38,8 @@ LAYERS = [
     "search.ensemble",
     "search.prior_fit",
     "search.scale_choice",
+    "search.imitation",
+    "search.model_inputs",
     "search.surrogate_fit",
     "search.polish",
     "search.first_trials",

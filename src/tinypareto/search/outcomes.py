@@ -21,7 +21,47 @@ LARGEST_LOG_RATIO = 1e6
 TAIL_RATIO = (
     30.0  # far violations are tamed; without a tail the bend at 0 would only make the model's work harder
 )
+LOWEST = -10.0  # standardised; a logarithm of 0 would be lower
 HALF_OF_90_PERCENT = 1.6448536269514722  # standard deviations of a normal variable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yardstick:
+    """What a hypervolume measures of m standardised objectives: themselves, not their logarithms; nothing impossible.
+
+    That half as many bytes are as much of a gain at 2 KB as at 200 KB is what a model on a log scale believes, not what
+    a front is judged by. And a model on a linear scale may promise an error below 0, which no trial can keep.
+
+    Attributes:
+        exponents: m, what turns a standardised logarithm y into the objective, exp(exponent y) but for a factor; 0
+            for an objective on a linear scale.
+        floors: m, standardised values that objectives on a linear scale cannot fall below; -inf for none.
+    """
+
+    exponents: Matrix
+    floors: Matrix
+
+    @classmethod
+    def plain(cls, m: int) -> "Yardstick":
+        """Return that of m objectives as they are.
+
+        Example:
+            >>> Yardstick.plain(2).measured(np.array([[-3.0, 1.0]])).tolist()
+            [[-3.0, 1.0]]
+        """
+        return cls(exponents=np.zeros(m), floors=np.full(m, -np.inf))
+
+    def measured(self, values: Matrix) -> Matrix:
+        """Return standardised objectives, ... x m, as a hypervolume measures them.
+
+        Example:
+            >>> yardstick = Yardstick(exponents=np.array([0.0, 0.5]), floors=np.array([-1.0, -np.inf]))
+            >>> yardstick.measured(np.array([[2.0, 2.0], [-3.0, -3.0]])).round(3).tolist()
+            [[2.0, 2.718], [-1.0, 0.223]]
+        """
+        logged = self.exponents > 0
+        grown = np.exp(self.exponents * np.where(logged, values, 0.0))
+        return np.where(logged, grown, np.maximum(values, self.floors))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +71,7 @@ class Outcomes:
     Attributes:
         targets: n x (m + c), objectives first.
         logarithmic: m, which objectives are modelled on a log scale.
+        nonnegative: m, which objectives are taken for quantities that cannot fall below 0.
         units: c, median |v| of the constraints that are tamed, 0 for the others.
         means: m + c, subtracted after the transformation.
         scales: m + c, divided by.
@@ -38,6 +79,7 @@ class Outcomes:
 
     targets: Matrix
     logarithmic: npt.NDArray[np.bool_]
+    nonnegative: npt.NDArray[np.bool_]
     units: Matrix
     means: Matrix
     scales: Matrix
@@ -58,6 +100,10 @@ class Outcomes:
         raw = np.where(logarithmic, logged, np.where(units > 0, _tamed(values, units), values))
         return np.asarray((raw - self.means[columns]) / self.scales[columns])
 
+    def standardised_finite(self, columns: npt.NDArray[np.int64], values: Matrix) -> Matrix:
+        """Return the same for a model to learn from: what has no logarithm lies far below what has."""
+        return np.maximum(self.standardised(columns, values), LOWEST)
+
     def standardised_objectives(self, values: Matrix) -> Matrix:
         """Return objective values, m, as the model sees them; -inf where there is no logarithm."""
         return np.asarray(self.standardised(np.arange(self.n_objectives), values[None])[0])
@@ -73,15 +119,21 @@ class Outcomes:
         m = self.n_objectives
         objective = columns < m
         own = standardise(sample[:, objective], sample[:, ~objective])
-        logarithmic, units = self.logarithmic.copy(), self.units.copy()
-        means, scales = self.means.copy(), self.scales.copy()
+        logarithmic, nonnegative = self.logarithmic.copy(), self.nonnegative.copy()
+        units, means, scales = self.units.copy(), self.means.copy(), self.scales.copy()
         logarithmic[columns[objective]] = own.logarithmic
+        nonnegative[columns[objective]] = own.nonnegative
         units[columns[~objective] - m] = own.units
         means[columns], scales[columns] = own.means, own.scales
         result = Outcomes(
-            targets=self.targets.copy(), logarithmic=logarithmic, units=units, means=means, scales=scales
+            targets=self.targets.copy(),
+            logarithmic=logarithmic,
+            nonnegative=nonnegative,
+            units=units,
+            means=means,
+            scales=scales,
         )
-        result.targets[:, columns] = result.standardised(columns, values)
+        result.targets[:, columns] = result.standardised_finite(columns, values)
         return result
 
     @property
@@ -90,9 +142,14 @@ class Outcomes:
         return len(self.logarithmic)
 
     @property
-    def exponents(self) -> Matrix:
-        """What turns a standardised logarithm y into the objective, exp(exponent y) but for a factor, m; 0 for none."""
-        return np.where(self.logarithmic, self.scales[: self.n_objectives], 0.0)
+    def yardstick(self) -> "Yardstick":
+        """How hypervolumes measure the standardised objectives."""
+        m = self.n_objectives
+        zero = -self.means[:m] / self.scales[:m]
+        return Yardstick(
+            exponents=np.where(self.logarithmic, self.scales[:m], 0.0),
+            floors=np.where(self.nonnegative & ~self.logarithmic, zero, -np.inf),
+        )
 
     @property
     def limits(self) -> Matrix:
@@ -149,8 +206,19 @@ def standardise(
     constant = deviations <= 1e-12 * np.maximum(1.0, np.abs(means))
     scales = np.where(constant, 1.0, deviations)
     return Outcomes(
-        targets=(raw - means) / scales, logarithmic=logarithmic, units=units, means=means, scales=scales
+        targets=(raw - means) / scales,
+        logarithmic=logarithmic,
+        nonnegative=_nonnegative(values),
+        units=units,
+        means=means,
+        scales=scales,
     )
+
+
+def _nonnegative(values: Matrix) -> npt.NDArray[np.bool_]:
+    """Return which columns, m, come near 0 and never fall below: errors, sizes, distances."""
+    smallest, largest = values.min(axis=0), values.max(axis=0)
+    return np.asarray((smallest >= 0) & (largest > LOG_RATIO * smallest))
 
 
 def with_logarithm(values: Matrix) -> npt.NDArray[np.bool_]:

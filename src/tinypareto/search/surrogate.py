@@ -3,6 +3,8 @@
 Either Gaussian processes alone, or, where some outcomes are known functions of the parameters, these imitated by
 Gaussian processes of their own: a walk of a policy asks about thousands of points, for which the functions would take
 too long. They are trained on what the functions gave at hundreds of points. Only the last few candidates are looked up.
+Known objectives are also inputs of the models of what is learnt: that a network's error depends on its size is seen at
+once, while width and sparsities have to be put together first.
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +23,7 @@ from tinypareto.space import Space
 Matrix = npt.NDArray[np.float64]
 
 CERTAIN = 1e-6  # standard deviation of what is known, in standardised units
+INPUT_DEVIATIONS = 4.0  # that are one edge of the cube, where what is known is an input
 
 
 class Surrogate(Protocol):
@@ -111,6 +114,11 @@ def mean_at(model: GaussianProcesses | MultiFidelity, points: Tensor, fidelities
 Learnt = GaussianProcesses | MultiFidelity | Informed
 
 
+def as_inputs(known: Tensor) -> Tensor:
+    """Return standardised outcomes, q x f, as inputs of a model beside coordinates of the unit cube."""
+    return (known / INPUT_DEVIATIONS).clamp(-1.0, 1.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PartlyKnown:
     """Posteriors of the outcomes that have to be evaluated, beside imitations of those that are known."""
@@ -118,7 +126,8 @@ class PartlyKnown:
     space: Space
     outcomes: Outcomes
     known: KnownOutcomes
-    learnt: Learnt
+    learnt: Learnt  # of points and, where there are such, known objectives as further inputs
+    inputs: Tensor  # which of the f known outcomes these are
     imitated: GaussianProcesses
     examples: Matrix  # points, N x d, from which the functions are imitated
     answers: Matrix  # what they gave there, standardised, N x f
@@ -131,13 +140,19 @@ class PartlyKnown:
 
     def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each k x q, at points q x d; known outcomes are imitated."""
-        learnt, imitated = self.learnt.predict(points), self.imitated.predict(points)
+        imitated = self.imitated.predict(points)
+        learnt = self.learnt.predict(self.seen(points, imitated[0]))
         mean, std = (torch.cat(parts)[self.order] for parts in zip(learnt, imitated, strict=True))
         return mean, std
 
     def predict_mean(self, points: Tensor) -> Tensor:
         """Return the mean alone, k x q."""
-        return torch.cat([self.learnt.predict_mean(points), self.imitated.predict_mean(points)])[self.order]
+        imitated = self.imitated.predict_mean(points)
+        return torch.cat([self.learnt.predict_mean(self.seen(points, imitated)), imitated])[self.order]
+
+    def seen(self, points: Tensor, known: Tensor) -> Tensor:
+        """Return what the posteriors of learnt outcomes depend on: points, q x d, and some of what is known, f x q."""
+        return torch.cat([points, as_inputs(known[self.inputs].T)], dim=1)
 
     def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         """Return an array as a tensor where this model lives."""
@@ -145,7 +160,7 @@ class PartlyKnown:
 
     def targets(self, points: Matrix) -> Matrix:
         """Return the known outcomes, standardised, q x f."""
-        return self.outcomes.standardised(self.known.columns, self.known.at(self.space, points))
+        return self.outcomes.standardised_finite(self.known.columns, self.known.at(self.space, points))
 
     def with_examples(self, points: Matrix) -> "PartlyKnown":
         """Return this surrogate with imitations that know the functions at these points, q x d, too."""
@@ -199,8 +214,8 @@ def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) 
     if isinstance(model, Fallible):
         return model.with_failure(points, *look_up(model.outcomes, points, fidelities))
     if isinstance(model, PartlyKnown):
-        mean, std = look_up(model.learnt, points, fidelities)
         values = model.tensor(model.targets(points.cpu().numpy())).T
+        mean, std = look_up(model.learnt, model.seen(points, values), fidelities)
         certain = torch.full_like(values, CERTAIN)
         return torch.cat([mean, values])[model.order], torch.cat([std, certain])[model.order]
     if isinstance(model, Informed):
