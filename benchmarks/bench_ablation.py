@@ -47,6 +47,7 @@ ALL_STEPS = DEFAULT.ars.n_steps * len(DEFAULT.reaches)
 VARIANTS = {
     "default": DEFAULT,
     "Matern-5/2 alone": dataclasses.replace(DEFAULT, choose_kernel=False),
+    "hope below 0": dataclasses.replace(DEFAULT, nonnegative=False),
     "no narrow suggestions": dataclasses.replace(DEFAULT, take_turns=False),
     "Chebyshev reward": dataclasses.replace(DEFAULT, reward="chebyshev", take_turns=False),
     "starts at the front alone": dataclasses.replace(DEFAULT, n_raw_starts=0),

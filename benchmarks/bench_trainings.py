@@ -7,25 +7,34 @@
 Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
 after each training, networks that were harvested on the way included, and the seconds until then. A training that was
 stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``). Of the errors that
-were predicted from trial 20 on (``predicted``), those are counted that lay in their 90 % intervals (``held``).
+were predicted from trial 20 on (``predicted``), those are counted that lay in their 90 % intervals (``held``). Samplers
+that know nothing are those of `tinypareto compare digits`, whose rows are in results/digits/comparison.csv.
 """
 
 import argparse
 import json
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from bench_tight import tightened
+from rejecting import Rejecting
 from rows import append_row, drop_rows, read_rows
 
 from tinypareto.calibration import predictions
-from tinypareto.experiment import training_path
+from tinypareto.experiment import Experiment, training_path
 from tinypareto.experiments import digits
+from tinypareto.known_sizes import known_sizes
 from tinypareto.provenance import provenance
 from tinypareto.results import open_history
+from tinypareto.samplers import make_sampler
+from tinypareto.scales import objective_scales
 from tinypareto.study import SearchProgress, run_search, trial_seed
 from tinypareto.study_plan import SearchSettings
 from tinypareto.trial_process import TrialProcess, TrialTask
@@ -36,15 +45,37 @@ FIELDS = (
     "arm", "seed", "trials", "failed", "stopped", "regretted", "over_a_limit", "networks", "predicted", "held",
     "hypervolumes", "seconds", "training_seconds", "commit", "machine", "versions",
 )  # fmt: skip
-FULL, BLACK_BOX = 40, 150  # trainings
+FULL, KNOWING, TIGHT, BLACK_BOX = 40, 75, 30, 150  # trainings
 CALIBRATED = 20  # from this trial on intervals are judged
-ARMS: Mapping[str, Mapping[str, Any]] = {
-    "ars": {"sampler": "ars", "known_sizes": False, "harvest": False, "trials": BLACK_BOX},
-    "gp": {"sampler": "gp", "trials": BLACK_BOX},
-    "qnehvi": {"sampler": "qnehvi", "trials": BLACK_BOX},
-    "known": {"sampler": "ars", "harvest": False, "early_stop": False, "trials": 75},
-    "harvest": {"sampler": "ars", "early_stop": False, "trials": FULL},
-    "full": {"sampler": "ars", "trials": FULL},
+TIGHT_SHARE = 0.05  # of random configurations that keep the limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A way to search.
+
+    Attributes:
+        settings: Of `tinypareto search`.
+        tight: Whether limits are so low that few networks keep them.
+        rejects: Whether the sampler is kept from what is known to break a limit.
+    """
+
+    settings: Mapping[str, Any]
+    tight: bool = False
+    rejects: bool = False
+
+
+ARMS: Mapping[str, Arm] = {
+    "full": Arm(settings={"sampler": "ars", "trials": FULL}),
+    "harvest": Arm(settings={"sampler": "ars", "early_stop": False, "trials": FULL}),
+    "known": Arm(settings={"sampler": "ars", "early_stop": False, "harvest": False, "trials": KNOWING}),
+    "harvest alone": Arm(settings={"sampler": "ars", "known_sizes": False, "harvest": True, "trials": FULL}),
+    "gp, harvest": Arm(settings={"sampler": "gp", "harvest": True, "trials": FULL}, rejects=True),
+    "random, harvest": Arm(settings={"sampler": "random", "harvest": True, "trials": FULL}, rejects=True),
+    "tight, full": Arm(settings={"sampler": "ars", "trials": TIGHT}, tight=True),
+    "tight, ars": Arm(
+        settings={"sampler": "ars", "known_sizes": False, "harvest": False, "trials": BLACK_BOX}, tight=True
+    ),
 }
 
 
@@ -56,12 +87,16 @@ def run(arm: str, seed: int) -> dict[str, Any]:
         done = len(progress.history.trials)
         moments.extend([round(time.monotonic() - begun, 1)] * (done + 1 - len(moments)))
 
-    with tempfile.TemporaryDirectory() as folder:
-        run_search(digits.experiment, Path(folder), SearchSettings(seed=seed, **ARMS[arm]), on_progress=note)
+    experiment = tight_digits() if ARMS[arm].tight else digits.experiment
+    settings = SearchSettings(seed=seed, **ARMS[arm].settings)
+    with tempfile.TemporaryDirectory() as folder, samplers_that(experiment, rejects=ARMS[arm].rejects):
+        run_search(experiment, Path(folder), settings, on_progress=note)
         history = open_history(Path(folder))
         training = round(sum(read_metrics(trial.folder)["seconds"]["train"] for trial in history.trials), 1)
         judged = [found for found in predictions(history, "error") if found.trial >= CALIBRATED]
-        regretted = sum(would_have_joined(history, trial, seed) for trial in history.trials if trial.stopped)
+        regretted = sum(
+            would_have_joined(experiment, history, trial, seed) for trial in history.trials if trial.stopped
+        )
     return {
         "arm": arm,
         "seed": seed,
@@ -82,7 +117,30 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     }
 
 
-def would_have_joined(history: History, stopped: FinishedTrial, seed: int) -> bool:
+@cache
+def tight_digits() -> Experiment:
+    """Return digits with limits that few networks keep."""
+    return tightened(TIGHT_SHARE, n=2_000)[0]
+
+
+@contextmanager
+def samplers_that(experiment: Experiment, *, rejects: bool) -> Iterator[None]:
+    """Keep every sampler of the command line, for a while, from what is known to break a limit of the experiment."""
+    if not rejects:
+        yield
+        return
+    data = experiment.read_data()
+    with tempfile.TemporaryDirectory() as scratch:
+        sizes = known_sizes(experiment, data, objective_scales(experiment, data, Path(scratch)))
+
+    def rejecting(name: str, seed: int, space: Any) -> Rejecting:
+        return Rejecting(make_sampler(name, seed, space), experiment, sizes, seed)
+
+    with patch("tinypareto.study_plan.make_sampler", rejecting):
+        yield
+
+
+def would_have_joined(experiment: Experiment, history: History, stopped: FinishedTrial, seed: int) -> bool:
     """Train on what was stopped; return whether a network of it would have joined the front of that moment."""
     before = replace(history, trials=history.trials[: stopped.number])
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +148,7 @@ def would_have_joined(history: History, stopped: FinishedTrial, seed: int) -> bo
             number=stopped.number,
             parameters=stopped.parameters,
             seed=trial_seed(seed, stopped.number),
-            experiment=digits.experiment,
+            experiment=experiment,
             data_path=None,
             folder=Path(folder) / "trial",
             harvest=tuple(at.step for at in training_path(stopped.parameters)),
@@ -100,7 +158,7 @@ def would_have_joined(history: History, stopped: FinishedTrial, seed: int) -> bo
     gained = {network.step for network in stopped.networks}
     found = [one.objectives for one in (*evaluation.harvested, evaluation) if one.step not in gained]
     front = [network.objectives for network in before.front()] + [one.objectives for one in stopped.networks]
-    limits = digits.experiment.limits
+    limits = experiment.limits
     return any(
         all(one[name] <= limit for name, limit in limits.items())
         and not any(all(other[name] <= value for name, value in one.items()) for other in front)
@@ -113,15 +171,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--arms", default=",".join(ARMS), metavar="A,B")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--seeds", default="0,1,2,3,4", metavar="S,T")
-    parser.add_argument("--drop", metavar="A,B", help="forget these arms' rows")
+    parser.add_argument("--drop", nargs="+", metavar="ARM", help="forget these arms' rows")
     arguments = parser.parse_args()
     if arguments.drop:
-        drop_rows(RESULTS, "arm", arguments.drop.split(","))
+        drop_rows(RESULTS, "arm", arguments.drop)
         return
     for seed in map(int, arguments.seeds.split(",")):
-        for arm in arguments.arms.split(","):
+        for arm in arguments.arms:
             if any(row["arm"] == arm and int(row["seed"]) == seed for row in read_rows(RESULTS)):
                 continue
             row = run(arm, seed)

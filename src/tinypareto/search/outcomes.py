@@ -8,7 +8,7 @@ study. Each transformation is monotone, so fronts and limits keep their meaning:
     then: subtract the mean, divide by the standard deviation
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,10 @@ class Yardstick:
             [[-3.0, 1.0]]
         """
         return cls(exponents=np.zeros(m), floors=np.full(m, -np.inf))
+
+    def without_floors(self) -> "Yardstick":
+        """Return the same for objectives that may fall without end."""
+        return replace(self, floors=np.full_like(self.floors, -np.inf))
 
     def measured(self, values: Matrix) -> Matrix:
         """Return standardised objectives, ... x m, as a hypervolume measures them.

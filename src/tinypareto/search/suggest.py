@@ -193,9 +193,8 @@ def _reward(
     believed = mean[(mean[:, m:] <= limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
-    reward = hypervolume_reward(
-        feasibility, values, front.values, own, outcomes.yardstick, narrow=narrow, rng=rng
-    )
+    yardstick = outcomes.yardstick if config.nonnegative else outcomes.yardstick.without_floors()
+    reward = hypervolume_reward(feasibility, values, front.values, own, yardstick, narrow=narrow, rng=rng)
     return reward, front.candidates
 
 

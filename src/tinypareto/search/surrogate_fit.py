@@ -58,7 +58,8 @@ def fitted(
     usable, failed = history.usable(), history.failed()
     looked_up = None if known is None else LookedUp.of(space, known, usable.points, pending, seed)
     # Beside what earlier tasks showed, sizes explain little more, and those tasks' models do not know them as inputs.
-    inputs = Inputs.of(space, usable, pending, looked_up if not priors else None)
+    with_known = config.known_as_inputs and not priors
+    inputs = Inputs.of(space, usable, pending, looked_up if with_known else None)
     logarithmic = _logarithmic(inputs, usable, known, config, device) if config.choose_scale else None
     outcomes = standardise(usable.values, usable.violations, logarithmic)
     model: Surrogate
