@@ -3,6 +3,7 @@
     python benchmarks/bench_trainings.py                             completes results/trainings.csv (many hours)
     python benchmarks/bench_trainings.py --arms full --seeds 0,1     only these; several processes may share the file
     python benchmarks/bench_trainings.py --drop full                 forgets an arm's rows, after it was changed
+    python benchmarks/bench_trainings.py --table | --plot            what docs/benchmarks.md shows
 
 Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
 after each training, networks that were harvested on the way included, and the seconds until then. A training that was
@@ -26,6 +27,7 @@ from unittest.mock import patch
 from bench_tight import tightened
 from rejecting import Rejecting
 from rows import append_row, drop_rows, read_rows
+from trainings_tables import black_boxes, draw, hypervolume_table, stopping_table, summary
 
 from tinypareto.calibration import predictions
 from tinypareto.experiment import Experiment, training_path
@@ -174,7 +176,16 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
     parser.add_argument("--seeds", default="0,1,2,3,4", metavar="S,T")
     parser.add_argument("--drop", nargs="+", metavar="ARM", help="forget these arms' rows")
+    parser.add_argument("--table", action="store_true", help="print what docs/benchmarks.md shows")
+    parser.add_argument("--plot", action="store_true", help="draw docs/trainings.png")
     arguments = parser.parse_args()
+    if arguments.table or arguments.plot:
+        rows, boxes = read_rows(RESULTS), black_boxes()
+        if arguments.plot:
+            draw(rows, boxes)
+        else:
+            print(hypervolume_table(rows, boxes), stopping_table(rows), summary(rows), sep="\n\n")
+        return
     if arguments.drop:
         drop_rows(RESULTS, "arm", arguments.drop)
         return

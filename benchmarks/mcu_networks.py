@@ -125,14 +125,17 @@ def autoencoder() -> Graph:
 
 def mobilenetv3() -> Graph:
     """MobileNetV3-small for series, about 2.3 million parameters, exported and quantised untrained."""
+    with tempfile.TemporaryDirectory() as folder:
+        return read_onnx(mobilenetv3_int8(Path(folder)))
+
+
+def mobilenetv3_int8(folder: Path) -> Path:
+    """Write that network as an int8 ONNX file and return where it is."""
     series = np.random.default_rng(0).normal(size=(8, 24, 1024)).astype(np.float32)
     torch.manual_seed(0)
     network = build_model({})
     network.train()(torch.from_numpy(series))  # or its norms let the signal fade
-    with tempfile.TemporaryDirectory() as folder:
-        return read_onnx(
-            quantize_network(network.eval(), series, Path(folder), QuantizationConfig()).int8_path
-        )
+    return quantize_network(network.eval(), series, folder, QuantizationConfig()).int8_path
 
 
 def one_convolution(shape, cout, kernel=(3, 3), **settings) -> Graph:

@@ -73,3 +73,18 @@ def test_repeated_points_without_noise_are_rescued_by_jitter():
     )
     torch.testing.assert_close(mean, torch.ones_like(mean), rtol=1e-2, atol=0)
     assert std.isfinite().all()
+
+
+@pytest.mark.parametrize("trials", [None, [0, 1, 1, 2, 3, 2, 4, 2, 5]])
+def test_what_is_left_out_is_predicted_from_the_rest(trials):
+    points, outputs, groups = problem(9)
+    kernel = hyperparameters()
+    together = None if trials is None else torch.tensor(trials)
+    misses, deviations = condition(points, outputs, groups, kernel).left_out(together)
+    numbers = torch.arange(9) if together is None else together
+    for row in range(9):
+        others = numbers != numbers[row]
+        rest = condition(points[others], outputs[others], groups, kernel)
+        mean, std = rest.predict(points[row : row + 1])
+        torch.testing.assert_close(misses[:, row], outputs[row] - mean[:, 0])
+        torch.testing.assert_close(deviations[:, row], (std[:, 0].square() + kernel.noises).sqrt())

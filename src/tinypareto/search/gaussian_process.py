@@ -92,25 +92,35 @@ class GaussianProcesses:
         """Return the mean alone, k x q, at points q x d: without the deviation, whose cost is n times that."""
         return self._mean(self._covariance(points))
 
-    def left_out(self) -> Tensor:
-        """Return by how many deviations each observation misses the prediction of the others, k x n; noise included.
+    def left_out(self, together: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Predict each observation from the others.
 
-        Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 5.12.
+        Args:
+            together: n numbers; observations with the same one are left out at once. None: one by one.
+
+        Returns:
+            By how much observations exceed the predictions, and these predictions' standard deviations, noise included:
+            each k x n.
+
+        Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 5.12, and the same
+        with blocks of K^-1.
         """
-        return self.alpha / self._left_out_precision().sqrt()
-
-    def left_out_misses(self) -> Tensor:
-        """Return by how much each observation exceeds the prediction of the others, k x n; source as above."""
-        return self.alpha / self._left_out_precision()
+        variances = self.root.square().sum(1).reciprocal()  # of the diagonal of K^-1
+        misses = self.alpha * variances
+        if together is not None:
+            numbers, counts = torch.unique(together, return_counts=True)
+            for number in numbers[counts > 1]:
+                rows = (together == number).nonzero()[:, 0]
+                columns = self.root[:, :, rows]
+                block = torch.linalg.inv(columns.transpose(1, 2) @ columns)  # k x r x r
+                misses[:, rows] = (block @ self.alpha[:, rows, None])[:, :, 0]
+                variances[:, rows] = block.diagonal(dim1=1, dim2=2)
+        return misses, variances.sqrt()
 
     def left_out_density(self) -> Tensor:
         """Return the log density of the observations, each predicted from the others, up to a constant: k."""
-        precision = self._left_out_precision()
-        return (0.5 * precision.log() - 0.5 * self.alpha.square() / precision).sum(1)
-
-    def _left_out_precision(self) -> Tensor:
-        """Return 1 / variance of each observation's prediction from the others, k x n: the diagonal of K^-1."""
-        return self.root.square().sum(1)
+        misses, deviations = self.left_out()
+        return -(deviations.log() + 0.5 * (misses / deviations).square()).sum(1)
 
     def _mean(self, cross: Tensor) -> Tensor:
         return (cross @ self.alpha[:, :, None])[:, :, 0]

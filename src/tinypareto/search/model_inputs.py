@@ -76,12 +76,14 @@ class Inputs:
         pending: q x D.
         groups: D, the parameter of each column; known objectives and fidelity are parameters of their own.
         known: s, which of the known outcomes are among the columns.
+        trials: n + q numbers of trials, different ones for those that are pending.
     """
 
     evaluated: Matrix
     pending: Matrix
     groups: npt.NDArray[np.int64]
     known: npt.NDArray[np.int64]
+    trials: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, space: Space, usable: History, pending: Matrix, looked_up: LookedUp | None) -> "Inputs":
@@ -98,4 +100,5 @@ class Inputs:
             pending=columns[n:],
             groups=np.concatenate([space.groups, more]),
             known=np.flatnonzero([] if looked_up is None else ~looked_up.known.is_violation),
+            trials=np.concatenate([usable.numbers, -1 - np.arange(len(pending))]),
         )

@@ -154,4 +154,5 @@ def _posteriors(
         torch.from_numpy(array).to(device) for array in (inputs, outcomes.targets, of_inputs)
     )
     model = fit(points, targets, of, choose_kernel=choose_kernel)
-    return (model if whole else MultiFidelity(posteriors=model)), outcomes
+    trials = torch.from_numpy(history.numbers).to(device)
+    return (model if whole else MultiFidelity(posteriors=model, trials=trials)), outcomes

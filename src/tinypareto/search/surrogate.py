@@ -48,6 +48,7 @@ class MultiFidelity:
     """Posteriors that know evaluations of every fidelity; a surrogate of whole ones."""
 
     posteriors: GaussianProcesses  # of d + 1 columns, the last of which is the fidelity
+    trials: Tensor  # n, the trial of each observation
 
     @property
     def device(self) -> torch.device:
@@ -61,6 +62,12 @@ class MultiFidelity:
     def predict_mean(self, points: Tensor) -> Tensor:
         """Return the mean alone, k x q."""
         return self.posteriors.predict_mean(_with_fidelity(points, points.new_ones(len(points))))
+
+    def left_out(self) -> tuple[Tensor, Tensor]:
+        """Return what `GaussianProcesses.left_out` does, k x w, of whole evaluations predicted from other trials."""
+        misses, deviations = self.posteriors.left_out(self.trials)
+        whole = self.posteriors.points[:, -1] == 1.0
+        return misses[:, whole], deviations[:, whole]
 
     def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         """Return an array as a tensor where this model lives."""
@@ -231,7 +238,8 @@ def measured_std(model: Surrogate, std: Tensor) -> Tensor:
     """Return the standard deviation, k, of measurements at a point, for the k outcomes' own deviations there.
 
     Noise is added, and both are stretched where the model misses its own observations, each predicted from the others,
-    by more than it admits: hyperparameters fitted to few observations are too sure of themselves.
+    by more than it admits: hyperparameters fitted to few observations are too sure of themselves. What one trial showed
+    on its way is left out with its end, since a new trial has no such neighbours.
     """
     if isinstance(model, Fallible):
         return torch.cat([measured_std(model.outcomes, std[:-1]), std[-1:]])
@@ -241,11 +249,11 @@ def measured_std(model: Surrogate, std: Tensor) -> Tensor:
         return torch.cat([learnt, learnt.new_zeros(len(model.known.columns))])[model.order]
     if isinstance(model, Informed):
         return model.scales * measured_std(model.own, std / model.scales)
-    posteriors = model.posteriors if isinstance(model, MultiFidelity) else model
-    assert isinstance(posteriors, GaussianProcesses)
-    noise = posteriors.hyperparameters.noises
-    misses = posteriors.left_out().abs().quantile(0.9, dim=1, interpolation="higher")
-    return (std.square() + noise).sqrt() * (misses / HALF_OF_90_PERCENT).clamp_min(1.0)
+    assert isinstance(model, GaussianProcesses | MultiFidelity)
+    misses, deviations = model.left_out()
+    farthest = (misses / deviations).abs().quantile(0.9, dim=1, interpolation="higher")
+    noise = (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
+    return (std.square() + noise).sqrt() * (farthest / HALF_OF_90_PERCENT).clamp_min(1.0)
 
 
 def limits_of(model: Surrogate, outcomes: Outcomes) -> Matrix:

@@ -86,6 +86,7 @@ def _logarithmic(
     chosen[learnt] = logarithmic_objectives(
         inputs.evaluated,
         inputs.groups,
+        usable.numbers,
         usable.values[:, learnt],
         choose_kernel=config.choose_kernel,
         device=device,
@@ -126,7 +127,7 @@ def _learnt(
         believed = model.tensor(inputs.pending)
         expected = torch.cat([targets, model.predict_mean(believed).T])
         model = condition(torch.cat([points, believed]), expected, of_columns, model.hyperparameters)
-    own = model if usable.whole.all() else MultiFidelity(posteriors=model)
+    own = model if usable.whole.all() else MultiFidelity(posteriors=model, trials=model.tensor(inputs.trials))
     return own if prior is None else replace(prior, own=own)
 
 
