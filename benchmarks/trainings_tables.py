@@ -85,8 +85,8 @@ def summary(rows: Sequence[Row]) -> str:
     broken = sum(int(row["over_a_limit"]) for row in knowing)
     share = f", {held / predicted:.0%}" if predicted else ""
     return (
-        f"Of {trainings} trainings that knew sizes {broken} broke a limit. From trial 20 on {held} of {predicted} errors "
-        f"lay in their 90 % intervals{share}."
+        f"Of {trainings} trainings that knew sizes {broken} broke a limit. From trial 20 on {held} of {predicted} "
+        f"errors lay in their 90 % intervals{share}."
     )
 
 
