@@ -146,6 +146,7 @@ LAYERS = [
     "experiment",
     "static_footprint",
     "known_sizes",
+    "known_training",
     "harvest",
     "stop_rule",
     "evaluation_record",

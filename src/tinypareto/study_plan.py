@@ -14,10 +14,13 @@ from tinypareto.harvest import Harvest
 from tinypareto.hosts.earlier import EarlierTask
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import KnownSizes, known_sizes
+from tinypareto.known_training import InputFunction, updates_since_pruning
 from tinypareto.network.data import Data
 from tinypareto.network.device import check_device
 from tinypareto.samplers import make_sampler
 from tinypareto.scales import objective_scales
+from tinypareto.search.config import SearchConfig
+from tinypareto.stop_rule import ERROR
 from tinypareto.study_home import StudyDescription, StudyHome
 from tinypareto.warm_start import earlier_task
 
@@ -116,7 +119,7 @@ def plan_of(
         description.refuse_other(experiment, {**asked, "warm_start": _folders(settings) or None})
         description, data = _same_data(home, experiment, description, settings.data_path)
         sizes = known_sizes(experiment, data, description.scales) if description.known_sizes else None
-        return _with_sampler(experiment, description, sizes, home.earlier_tasks(experiment.name))
+        return _with_sampler(experiment, description, data, sizes, home.earlier_tasks(experiment.name))
     data = experiment.read_data(settings.data_path)  # wrong data is said before the first trial
     with tempfile.TemporaryDirectory() as scratch:
         scales = objective_scales(experiment, data, Path(scratch))
@@ -162,7 +165,7 @@ def new_plan(
         data_fingerprint=data.fingerprint(),
         warm_start=_folders(settings),
     )
-    return _with_sampler(experiment, description, sizes, earlier)
+    return _with_sampler(experiment, description, data, sizes, earlier)
 
 
 def _same_data(
@@ -192,6 +195,7 @@ def _folders(settings: SearchSettings) -> tuple[str, ...]:
 def _with_sampler(
     experiment: Experiment,
     description: StudyDescription,
+    data: Data,
     sizes: KnownSizes | None,
     earlier: tuple[EarlierTask, ...],
 ) -> StudyPlan:
@@ -204,6 +208,8 @@ def _with_sampler(
             search_space=experiment.space,
             known=sizes.objectives if sizes else None,
             known_constraints=sizes.constraints if sizes else None,
+            known_inputs=_known_inputs(experiment, data) if sizes else None,
+            config=_config(experiment) if sizes else None,
             trace=harvest.trace if harvest else None,
             reference_point=[description.scales[name] for name in experiment.objectives] if sizes else None,
             warm_start=earlier,
@@ -214,6 +220,19 @@ def _with_sampler(
     return StudyPlan(
         description=description, sampler=sampler, harvest=harvest, early_stopping=stopping, earlier=earlier
     )
+
+
+def _known_inputs(experiment: Experiment, data: Data) -> dict[str, InputFunction]:
+    """Return what else is known of the experiment's trainings."""
+    if experiment.train is not train_and_prune:
+        return {}
+    return {"updates since pruning": updates_since_pruning(data)}
+
+
+def _config(experiment: Experiment) -> SearchConfig:
+    """Return the default settings for an experiment whose sizes are known: what is left to learn is its error."""
+    errors = tuple(place for place, name in enumerate(experiment.objectives) if name == ERROR)
+    return replace(SearchConfig.preset("default"), log_objectives=errors)
 
 
 def _stops_early(experiment: Experiment, sizes: KnownSizes | None, wanted: bool | None) -> bool:

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from optuna.distributions import FloatDistribution
 
+from tinypareto.errors import ConfigError
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History
-from tinypareto.search.known import KnownFunction, KnownOutcomes
+from tinypareto.search.known import KnownFunction, KnownInput, KnownOutcomes
 from tinypareto.search.model_inputs import N_SPREAD, Inputs, LookedUp
 from tinypareto.search.outcomes import standardise
-from tinypareto.search.surrogate import PartlyKnown, look_up
+from tinypareto.search.surrogate import INPUT_DEVIATIONS, PartlyKnown, look_up
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.space import Space
 
@@ -50,7 +54,7 @@ def history(n, fidelities=None):
 def test_columns_are_parameters_known_objectives_and_fidelity():
     usable = history(6, fidelities=np.array([1.0, 0.5, 1.0, 0.25, 1.0, 1.0]))
     pending = np.full((2, 3), 0.5)
-    inputs = Inputs.of(SPACE, usable, pending, LookedUp.of(SPACE, known(), usable.points, pending, seed=0))
+    inputs = Inputs.of(SPACE, usable, pending, LookedUp.of(SPACE, known(), usable, pending, seed=0))
     assert inputs.evaluated.shape == (6, 5)
     assert inputs.pending.shape == (2, 5)
     assert inputs.groups.tolist() == [0, 1, 2, 3, 4]
@@ -70,7 +74,7 @@ def test_without_what_is_known_there_are_parameters_alone():
 
 
 def test_what_is_looked_up_all_over_the_space_does_not_depend_on_the_history():
-    first, second = (LookedUp.of(SPACE, known(), history(n).points, NOTHING, seed=3) for n in (5, 9))
+    first, second = (LookedUp.of(SPACE, known(), history(n), NOTHING, seed=3) for n in (5, 9))
     np.testing.assert_array_equal(first.points[:N_SPREAD], second.points[:N_SPREAD])
     assert len(second.points) == N_SPREAD + 9
     scales = [
@@ -113,3 +117,55 @@ def test_a_size_without_logarithm_stays_a_finite_input():
     mean, std = model.predict(torch.rand(20, 3, dtype=torch.float64))
     assert mean.isfinite().all()
     assert std.isfinite().all()
+
+
+def with_depth():
+    """Beside the size, what an evaluation may depend on: its depth, as far as it was built."""
+    return replace(known(), inputs=(KnownInput("built", lambda p, fidelity: fidelity * p["depth"]),))
+
+
+def test_further_inputs_are_those_of_each_evaluation_as_it_was():
+    usable = history(6, fidelities=np.array([1.0, 0.5, 1.0, 0.25, 1.0, 1.0]))
+    pending = np.full((1, 3), 0.5)
+    looked_up = LookedUp.of(SPACE, with_depth(), usable, pending, seed=0)
+    inputs = Inputs.of(SPACE, usable, pending, looked_up)
+    assert inputs.known.tolist() == [0, 2]  # of the size, its limit and the depth
+    means, deviations = looked_up.scale
+    found = INPUT_DEVIATIONS * np.concatenate([inputs.evaluated, inputs.pending])[:, 4] * deviations + means
+    np.testing.assert_allclose(found, [*(usable.points[:, 0] * usable.fidelities), 0.5])
+
+
+def test_further_inputs_are_imitated_for_whole_evaluations_and_looked_up_for_others():
+    usable = history(12, fidelities=np.array([0.5, 1.0] * 6))
+    model, _ = fitted(SPACE, usable, NOTHING, with_depth(), DEFAULT, "cpu", seed=0)
+    assert isinstance(model, PartlyKnown)
+    queries = SPACE.round_points(np.random.default_rng(5).random((30, 3)))
+    means, deviations = model.input_scale
+    for fidelity in (1.0, 0.5):
+        exact = model.look_up(queries, np.full(30, fidelity))[:, 2]
+        np.testing.assert_allclose(exact, (fidelity * queries[:, 0] - means) / deviations)
+    imitated = model.imitated.predict_mean(model.tensor(queries))[2]
+    np.testing.assert_allclose(imitated, model.look_up(queries, np.ones(30))[:, 2], atol=0.05)
+    mean, std = model.predict(model.tensor(queries))
+    assert mean.shape == std.shape == (3, 30)  # the error, the size and its limit: inputs are no outcomes
+    exact, _ = look_up(model, model.tensor(queries))
+    np.testing.assert_allclose(mean, exact, atol=0.3)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.02])
+def test_objective_that_is_said_to_be_logarithmic_is_modelled_so_even_if_it_reaches_0(value):
+    config = replace(DEFAULT, log_objectives=(0,))
+    usable = history(10)
+    usable.values[4, 0] = value
+    _, outcomes = fitted(SPACE, usable, NOTHING, None, config, "cpu", seed=0)
+    assert outcomes.logarithmic[0]
+    assert np.isfinite(outcomes.targets).all()
+    assert outcomes.targets[:, 0].argmin() == (4 if value == 0 else usable.values[:, 0].argmin())
+    usable.values[5, 0] = -0.1
+    _, outcomes = fitted(SPACE, usable, NOTHING, None, config, "cpu", seed=0)
+    assert not outcomes.logarithmic[0]  # nothing has a logarithm that may be negative
+
+
+def test_settings_that_do_not_choose_scales_refuse_to_be_told_one():
+    with pytest.raises(ConfigError, match="choose_scale"):
+        replace(SearchConfig.preset("poster"), log_objectives=(0,))

@@ -29,7 +29,7 @@ from tinypareto.hosts.optuna_history import constraint_names, history_of, pendin
 from tinypareto.hosts.suggestions import publish, published
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
-from tinypareto.search.known import KnownFunction, KnownOutcomes
+from tinypareto.search.known import KnownFunction, KnownInput, KnownOutcomes
 from tinypareto.search.prior import Prior
 from tinypareto.search.suggest import suggest
 from tinypareto.search.trace import TraceFunction
@@ -37,6 +37,7 @@ from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
 ParameterFunction = Callable[[Mapping[str, Any]], float]
+InputFunction = Callable[[Mapping[str, Any], float], float]
 
 # Threads that suggested side by side would not see each other's points; one core does the work anyway.
 ONE_AT_A_TIME = threading.Lock()
@@ -70,6 +71,7 @@ class PureSampler(BaseSampler):
         reference_point: Is handed on, turned like the objectives, to a suggest function that takes one.
         known: Is handed on as `KnownOutcomes` to a suggest function that takes it, with ``known_constraints``.
         known_constraints: Functions of the parameters by a constraint's name.
+        known_inputs: Functions of parameters and fidelity by a name.
         trace: Is handed on to a suggest function that takes it.
         warm_start: Is handed on as priors to a suggest function that takes them.
 
@@ -86,6 +88,7 @@ class PureSampler(BaseSampler):
         reference_point: Sequence[float] | None = None,
         known: Mapping[str | int, ParameterFunction] | None = None,
         known_constraints: Mapping[str, ParameterFunction] | None = None,
+        known_inputs: Mapping[str, InputFunction] | None = None,
         trace: TraceFunction | None = None,
         warm_start: Sequence[EarlierTask] = (),
     ) -> None:
@@ -104,6 +107,11 @@ class PureSampler(BaseSampler):
         self._known_constraints = {
             name: KnownFunction(name, f) for name, f in (known_constraints or {}).items()
         }
+        self._known_inputs = tuple(KnownInput(name, f) for name, f in sorted((known_inputs or {}).items()))
+        if self._known_inputs and not self._known:
+            raise ConfigError(
+                "known_inputs are for samplers that know an objective; give known, or leave them out."
+            )
 
     def reseed_rng(self) -> None:
         """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
@@ -185,6 +193,7 @@ class PureSampler(BaseSampler):
             functions=tuple(found[column] for column in columns),
             signs=np.concatenate([signs, np.ones(len(constraints))])[columns],
             n_objectives=len(signs),
+            inputs=self._known_inputs,
         )
 
     def sample_independent(
@@ -215,6 +224,9 @@ class ARSSampler(PureSampler):
         known: Objectives that are functions of the parameters, by metric name or number, in the study's units: sizes,
             prices, FLOPs. They are not learnt but looked up, some two hundred times for each suggestion.
         known_constraints: Constraints that are such functions, kept at <= 0. A point that breaks one is not suggested.
+        known_inputs: Further functions of the parameters, on whose values what is learnt may depend: the length of a
+            training, a ratio of two parameters. Their second argument is the share of a trial that is done, 1 but for
+            what was evaluated on its way.
         trace: What a trial evaluates on its way and adds by ``add_observations``: from a trial's parameters to those
             of each such evaluation and its fidelity, the share of the whole that is made by then. The sampler prefers
             trials that gain something on their way.
@@ -249,6 +261,7 @@ class ARSSampler(PureSampler):
         config: SearchConfig | None = None,
         known: Mapping[str | int, ParameterFunction] | None = None,
         known_constraints: Mapping[str, ParameterFunction] | None = None,
+        known_inputs: Mapping[str, InputFunction] | None = None,
         trace: TraceFunction | None = None,
         warm_start: EarlierTask | Study | Sequence[EarlierTask | Study] = (),
         effort: float = 1.0,
@@ -265,6 +278,7 @@ class ARSSampler(PureSampler):
             reference_point,
             known,
             known_constraints,
+            known_inputs,
             trace,
             _tasks(warm_start),
         )

@@ -19,7 +19,9 @@ class SearchConfig:
         n_startup: Size of the Latin hypercube; None: see ``startup_trials``.
         choose_scale: Whether an objective's logarithm is modelled where that predicts better; else, where it is less
             skewed.
-        known_as_inputs: Whether the models of what is learnt depend on known objectives too.
+        log_objectives: Numbers of objectives that are modelled on a log scale as long as none of their values is
+            negative, without a choice: quantities of which a tenth less is as much at 0.5 as at 0.05, like errors.
+        known_as_inputs: Whether the models of what is learnt depend on what else is known too.
         choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
         reward: What the policies are trained to find: "chebyshev" expected improvement of one random
             scalarisation, or "hypervolume" improvement.
@@ -61,6 +63,7 @@ class SearchConfig:
     ars: ARSConfig
     grow_with_dimension: bool
     learn_failures: bool
+    log_objectives: tuple[int, ...] = ()
     effort: float = 1.0
 
     def __post_init__(self) -> None:
@@ -82,6 +85,10 @@ class SearchConfig:
             )
         if not 0 <= self.effort < float("inf"):
             raise ConfigError(f"effort must be a factor of at least 0, got {self.effort}; 1 is usual.")
+        if self.log_objectives and not self.choose_scale:
+            raise ConfigError(
+                "log_objectives are for settings that choose scales; set choose_scale, or leave them out."
+            )
         if self.reward not in {"chebyshev", "hypervolume"}:
             raise ConfigError(f"reward must be chebyshev or hypervolume, got {self.reward!r}; choose one.")
 

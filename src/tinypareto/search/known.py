@@ -18,6 +18,7 @@ Matrix = npt.NDArray[np.float64]
 
 SLOW_SECONDS = 0.5  # of most calls: a suggestion asks some two hundred times; a few may prepare something
 ENOUGH_CALLS = 20  # to judge by
+FIDELITY = " fidelity"  # beside the names of parameters
 SAME_VALUE = 1e-6  # relative difference up to which a function and a measurement agree
 
 
@@ -100,6 +101,29 @@ class KnownFunction:
         return value
 
 
+class KnownInput:
+    """A user's function of the parameters and of how far a trial is, on which what is learnt may depend.
+
+    Args:
+        name: For messages.
+        function: Parameters and the share of the whole evaluation that is made, to a finite value.
+    """
+
+    def __init__(self, name: str, function: Callable[[Mapping[str, Any], float], float]) -> None:
+        def of_both(both: Mapping[str, Any]) -> float:
+            return function({key: value for key, value in both.items() if key != FIDELITY}, both[FIDELITY])
+
+        self._of_both = KnownFunction(name, of_both)
+
+    def __call__(self, parameters: Mapping[str, Any], fidelity: float) -> float:
+        """Return the value.
+
+        Raises:
+            ConfigError: As `KnownFunction` does.
+        """
+        return self._of_both({**parameters, FIDELITY: fidelity})
+
+
 def _is_checked(answers: int) -> bool:
     """Tell whether a function that gave so many answers is asked twice: after 0, 1, 2, 4, 8 ... of them.
 
@@ -117,12 +141,14 @@ class KnownOutcomes:
         functions: f of them.
         signs: f, factors that turn a function's value into the history's sense: -1 for what is maximised.
         n_objectives: The number m.
+        inputs: Further functions, on whose values the other outcomes may depend.
     """
 
     columns: npt.NDArray[np.int64]
     functions: tuple[KnownFunction, ...]
     signs: Matrix
     n_objectives: int
+    inputs: tuple[KnownInput, ...] = ()
 
     @property
     def is_violation(self) -> npt.NDArray[np.bool_]:
@@ -143,6 +169,19 @@ class KnownOutcomes:
         sets = [space.decode(point) for point in points]
         values = [[function(parameters) for function in self.functions] for parameters in sets]
         return np.asarray(self.signs * np.array(values).reshape(len(points), len(self.functions)))
+
+    def inputs_at(self, space: Space, points: Matrix, fidelities: Matrix) -> Matrix:
+        """Return the further inputs, q x s, at the parameters nearest to points q x d, at fidelities, q.
+
+        Raises:
+            ConfigError: As a function raised it.
+        """
+        sets = [space.decode(point) for point in points]
+        values = [
+            [function(parameters, float(fidelity)) for function in self.inputs]
+            for parameters, fidelity in zip(sets, fidelities, strict=True)
+        ]
+        return np.array(values).reshape(len(points), len(self.inputs))
 
     def kept_at(self, space: Space, points: Matrix) -> npt.NDArray[np.bool_]:
         """Return at which of the points, q x d, every known constraint is kept."""

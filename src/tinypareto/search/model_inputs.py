@@ -29,20 +29,24 @@ class LookedUp:
     """What known functions gave at N points: all over the space, then at evaluations, then at pending points.
 
     Attributes:
-        known: The f functions.
+        known: The f functions of outcomes and s further inputs.
         points: N x d.
         values: N x f, in the history's units.
-        n_evaluated: The number of evaluations.
+        further: N x s, further inputs, standardised, of whole evaluations.
+        further_evaluated: The same of evaluations as they were, whole or not.
+        scale: Mean and deviation of the further inputs all over the space, s each.
     """
 
     known: KnownOutcomes
     points: Matrix
     values: Matrix
-    n_evaluated: int
+    further: Matrix
+    further_evaluated: Matrix
+    scale: tuple[Matrix, Matrix]
 
     @classmethod
     def of(
-        cls, space: Space, known: KnownOutcomes, evaluated: Matrix, pending: Matrix, seed: int
+        cls, space: Space, known: KnownOutcomes, usable: History, pending: Matrix, seed: int
     ) -> "LookedUp":
         """Ask the functions.
 
@@ -51,20 +55,39 @@ class LookedUp:
         """
         rng = np.random.default_rng([seed, STREAM])
         spread = space.round_points(qmc.Sobol(space.n_columns, rng=rng).random(N_SPREAD))
-        points = np.concatenate([spread, evaluated, pending])
-        return cls(known=known, points=points, values=known.at(space, points), n_evaluated=len(evaluated))
+        points = np.concatenate([spread, usable.points, pending])
+        further = known.inputs_at(space, points, np.ones(len(points)))
+        evaluated = known.inputs_at(space, usable.points, usable.fidelities)
+        means, deviations = further[:N_SPREAD].mean(axis=0), further[:N_SPREAD].std(axis=0)
+        deviations = np.where(deviations > 0, deviations, 1.0)
+        return cls(
+            known=known,
+            points=points,
+            values=known.at(space, points),
+            further=(further - means) / deviations,
+            further_evaluated=(evaluated - means) / deviations,
+            scale=(means, deviations),
+        )
 
     def outcomes(self, outcomes: Outcomes) -> Outcomes:
         """Return outcomes whose known columns are transformed as the whole space suggests, and not the evaluations."""
-        evaluated = self.values[N_SPREAD:][: self.n_evaluated]
+        evaluated = self.values[N_SPREAD:][: len(self.further_evaluated)]
         return outcomes.of_sample(self.known.columns, evaluated, self.values[:N_SPREAD])
 
     def inputs(self) -> Matrix:
-        """Return the s known objectives of evaluated and pending points as inputs of a model, one row each."""
+        """Return what is known of evaluated and pending points as inputs of a model, one row each."""
         objectives = self.values[:, ~self.known.is_violation]
         scale = standardise(objectives[:N_SPREAD], np.empty((N_SPREAD, 0)))
         standardised = scale.standardised_finite(np.arange(objectives.shape[1]), objectives[N_SPREAD:])
-        return np.asarray(as_inputs(torch.from_numpy(standardised)).numpy())
+        pending = self.further[N_SPREAD + len(self.further_evaluated) :]
+        further = np.concatenate([self.further_evaluated, pending])
+        columns = np.concatenate([standardised, further], axis=1)
+        return np.asarray(as_inputs(torch.from_numpy(columns)).numpy())
+
+    def input_places(self) -> npt.NDArray[np.int64]:
+        """Return which of the f known outcomes and s further inputs are inputs."""
+        objectives, f = np.flatnonzero(~self.known.is_violation), len(self.known.columns)
+        return np.concatenate([objectives, f + np.arange(len(self.known.inputs))])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +98,7 @@ class Inputs:
         evaluated: n x D.
         pending: q x D.
         groups: D, the parameter of each column; known objectives and fidelity are parameters of their own.
-        known: s, which of the known outcomes are among the columns.
+        known: Which of the known outcomes and further inputs are among the columns.
         trials: n + q numbers of trials, different ones for those that are pending.
     """
 
@@ -99,6 +122,6 @@ class Inputs:
             evaluated=columns[:n],
             pending=columns[n:],
             groups=np.concatenate([space.groups, more]),
-            known=np.flatnonzero([] if looked_up is None else ~looked_up.known.is_violation),
+            known=np.arange(0) if looked_up is None else looked_up.input_places(),
             trials=np.concatenate([usable.numbers, -1 - np.arange(len(pending))]),
         )

@@ -194,13 +194,13 @@ def standardise(
     Args:
         values: Objective values, n x m, finite, minimised.
         violations: Constraint violations, n x c, finite, kept at <= 0.
-        logarithmic: m, which objectives to take the logarithm of, of those that allow for one (`with_logarithm`); None:
-            those that are less skewed for it.
+        logarithmic: m, which objectives to take the logarithm of, of those that may have one (`may_have_logarithm`);
+            None: those that are less skewed for it.
     """
     if logarithmic is None:
         possible = with_logarithm(values)
         logarithmic = possible & (_skewness(np.log(np.where(possible, values, 1.0))) < _skewness(values))
-    logged = np.log(np.where(logarithmic, values, 1.0))
+    logged = np.log(np.where(logarithmic, np.maximum(values, _least(values)), 1.0))
     units = _units(violations)
     tamed = np.where(units > 0, _tamed(violations, units), violations)
     raw = np.concatenate([np.where(logarithmic, logged, values), tamed], axis=1)
@@ -230,6 +230,16 @@ def with_logarithm(values: Matrix) -> npt.NDArray[np.bool_]:
     smallest, largest = values.min(axis=0), values.max(axis=0)
     spanning = (largest > LOG_RATIO * smallest) & (largest < LARGEST_LOG_RATIO * smallest)
     return np.asarray(spanning & (smallest > 0))
+
+
+def may_have_logarithm(values: Matrix) -> npt.NDArray[np.bool_]:
+    """Return which columns, m, are never negative and not 0 throughout."""
+    return np.asarray((values.min(axis=0) >= 0) & (values.max(axis=0) > 0))
+
+
+def _least(values: Matrix) -> Matrix:
+    """Return half of the smallest positive value of each column, m, which stands for 0 where a logarithm is taken."""
+    return np.asarray(np.where(values > 0, values, np.inf).min(axis=0) / 2)
 
 
 def _skewness(values: Matrix) -> Matrix:

@@ -133,11 +133,12 @@ class PartlyKnown:
     space: Space
     outcomes: Outcomes
     known: KnownOutcomes
-    learnt: Learnt  # of points and, where there are such, known objectives as further inputs
-    inputs: Tensor  # which of the f known outcomes these are
-    imitated: GaussianProcesses
+    learnt: Learnt  # of points and, where there are such, what is known of them
+    inputs: Tensor  # which of the f known outcomes and s further inputs these are
+    input_scale: tuple[Matrix, Matrix]  # mean and deviation of the further inputs, s each
+    imitated: GaussianProcesses  # of known outcomes and further inputs
     examples: Matrix  # points, N x d, from which the functions are imitated
-    answers: Matrix  # what they gave there, standardised, N x f
+    answers: Matrix  # what they gave there, standardised, N x (f + s)
     order: Tensor  # k: where each outcome lies in (learnt, imitated)
 
     @property
@@ -148,31 +149,38 @@ class PartlyKnown:
     def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each k x q, at points q x d; known outcomes are imitated."""
         imitated = self.imitated.predict(points)
-        learnt = self.learnt.predict(self.seen(points, imitated[0]))
-        mean, std = (torch.cat(parts)[self.order] for parts in zip(learnt, imitated, strict=True))
+        learnt, f = self.learnt.predict(self.seen(points, imitated[0])), len(self.known.columns)
+        mean, std = (
+            torch.cat([own, other[:f]])[self.order] for own, other in zip(learnt, imitated, strict=True)
+        )
         return mean, std
 
     def predict_mean(self, points: Tensor) -> Tensor:
         """Return the mean alone, k x q."""
         imitated = self.imitated.predict_mean(points)
-        return torch.cat([self.learnt.predict_mean(self.seen(points, imitated)), imitated])[self.order]
+        learnt = self.learnt.predict_mean(self.seen(points, imitated))
+        return torch.cat([learnt, imitated[: len(self.known.columns)]])[self.order]
 
     def seen(self, points: Tensor, known: Tensor) -> Tensor:
-        """Return what the posteriors of learnt outcomes depend on: points, q x d, and some of what is known, f x q."""
+        """Return what learnt outcomes depend on: points, q x d, and some of what is known of them, (f + s) x q."""
         return torch.cat([points, as_inputs(known[self.inputs].T)], dim=1)
 
     def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         """Return an array as a tensor where this model lives."""
         return self.learnt.tensor(values)
 
-    def targets(self, points: Matrix) -> Matrix:
-        """Return the known outcomes, standardised, q x f."""
-        return self.outcomes.standardised_finite(self.known.columns, self.known.at(self.space, points))
+    def look_up(self, points: Matrix, fidelities: Matrix) -> Matrix:
+        """Return known outcomes and further inputs, standardised, q x (f + s), at points q x d and fidelities q."""
+        outcomes = self.outcomes.standardised_finite(self.known.columns, self.known.at(self.space, points))
+        means, scales = self.input_scale
+        inputs = (self.known.inputs_at(self.space, points, fidelities) - means) / scales
+        return np.concatenate([outcomes, inputs], axis=1)
 
     def with_examples(self, points: Matrix) -> "PartlyKnown":
         """Return this surrogate with imitations that know the functions at these points, q x d, too."""
         examples = np.concatenate([self.examples, points])
-        answers, old = np.concatenate([self.answers, self.targets(points)]), self.imitated
+        answers = np.concatenate([self.answers, self.look_up(points, np.ones(len(points)))])
+        old = self.imitated
         imitated = condition(self.tensor(examples), self.tensor(answers), old.groups, old.hyperparameters)
         return replace(self, imitated=imitated, examples=examples, answers=answers)
 
@@ -221,8 +229,10 @@ def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) 
     if isinstance(model, Fallible):
         return model.with_failure(points, *look_up(model.outcomes, points, fidelities))
     if isinstance(model, PartlyKnown):
-        values = model.tensor(model.targets(points.cpu().numpy())).T
-        mean, std = look_up(model.learnt, model.seen(points, values), fidelities)
+        shares = np.ones(len(points)) if fidelities is None else fidelities.cpu().numpy()
+        known = model.tensor(model.look_up(points.cpu().numpy(), shares)).T
+        mean, std = look_up(model.learnt, model.seen(points, known), fidelities)
+        values = known[: len(model.known.columns)]
         certain = torch.full_like(values, CERTAIN)
         return torch.cat([mean, values])[model.order], torch.cat([std, certain])[model.order]
     if isinstance(model, Informed):

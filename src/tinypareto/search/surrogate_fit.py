@@ -16,7 +16,7 @@ from tinypareto.search.imitation import imitation
 from tinypareto.search.known import KnownOutcomes
 from tinypareto.search.marginal_likelihood import fit
 from tinypareto.search.model_inputs import N_SPREAD, Inputs, LookedUp
-from tinypareto.search.outcomes import Outcomes, standardise
+from tinypareto.search.outcomes import Outcomes, may_have_logarithm, standardise
 from tinypareto.search.prior import Prior
 from tinypareto.search.prior_fit import kept_where_it_helps, prior_mean
 from tinypareto.search.scale_choice import logarithmic_objectives
@@ -56,11 +56,11 @@ def fitted(
         ConfigError: If everything is known, or a known function fails.
     """
     usable, failed = history.usable(), history.failed()
-    looked_up = None if known is None else LookedUp.of(space, known, usable.points, pending, seed)
+    looked_up = None if known is None else LookedUp.of(space, known, usable, pending, seed)
     # Beside what earlier tasks showed, sizes explain little more, and those tasks' models do not know them as inputs.
     with_known = config.known_as_inputs and not priors
     inputs = Inputs.of(space, usable, pending, looked_up if with_known else None)
-    logarithmic = _logarithmic(inputs, usable, known, config, device) if config.choose_scale else None
+    logarithmic = _logarithmic(inputs, usable, known, config, device)
     outcomes = standardise(usable.values, usable.violations, logarithmic)
     model: Surrogate
     if looked_up is None:
@@ -78,16 +78,20 @@ def fitted(
 
 def _logarithmic(
     inputs: Inputs, usable: History, known: KnownOutcomes | None, config: SearchConfig, device: str
-) -> npt.NDArray[np.bool_]:
-    """Return which objectives to learn on a log scale, m; False for those that are known."""
+) -> npt.NDArray[np.bool_] | None:
+    """Return which objectives to learn on a log scale, m; False for those that are known. None: let skewness decide."""
+    if not config.choose_scale:
+        return None
     m = usable.values.shape[1]
-    learnt = np.arange(m) if known is None else np.setdiff1d(np.arange(m), known.columns)
-    chosen = np.zeros(m, dtype=np.bool_)
-    chosen[learnt] = logarithmic_objectives(
+    given = np.isin(np.arange(m), config.log_objectives)
+    open_ = np.ones(m, dtype=np.bool_) if known is None else ~np.isin(np.arange(m), known.columns)
+    open_ &= ~given
+    chosen = given & may_have_logarithm(usable.values)
+    chosen[open_] = logarithmic_objectives(
         inputs.evaluated,
         inputs.groups,
         usable.numbers,
-        usable.values[:, learnt],
+        usable.values[:, open_],
         choose_kernel=config.choose_kernel,
         device=device,
     )
@@ -155,13 +159,15 @@ def _partly_known(
             "is measured, or minimise the functions with a method for cheap ones."
         )
     learnt = _learnt(space, usable, inputs, outcomes, unknown, priors, config, device)
-    answers = outcomes.standardised_finite(known.columns, looked_up.values)
+    values = outcomes.standardised_finite(known.columns, looked_up.values)
+    answers = np.concatenate([values, looked_up.further], axis=1)
     model = PartlyKnown(
         space=space,
         outcomes=outcomes,
         known=known,
         learnt=learnt,
         inputs=learnt.tensor(inputs.known),
+        input_scale=looked_up.scale,
         imitated=imitation(
             points, answers, space.groups, N_SPREAD, choose_kernel=config.choose_kernel, device=learnt.device
         ),
