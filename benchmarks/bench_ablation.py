@@ -47,7 +47,6 @@ ALL_STEPS = DEFAULT.ars.n_steps * len(DEFAULT.reaches)
 VARIANTS = {
     "default": DEFAULT,
     "Matern-5/2 alone": dataclasses.replace(DEFAULT, choose_kernel=False),
-    "hope below 0": dataclasses.replace(DEFAULT, nonnegative=False),
     "no narrow suggestions": dataclasses.replace(DEFAULT, take_turns=False),
     "Chebyshev reward": dataclasses.replace(DEFAULT, reward="chebyshev", take_turns=False),
     "starts at the front alone": dataclasses.replace(DEFAULT, n_raw_starts=0),
@@ -108,7 +107,7 @@ def surrogate(
     front = predicted_front(model, space, points[feasible], outcomes.limits, m, rng)
     reward = hypervolume_reward(
         Feasibility(model=model, limits=torch.from_numpy(outcomes.limits)),
-        outcomes.targets[feasible, :m], front.values, None, outcomes.yardstick, narrow=False, rng=rng,
+        outcomes.targets[feasible, :m], front.values, None, outcomes.exponents, narrow=False, rng=rng,
     )  # fmt: skip
     return history, model, reward, front.candidates
 

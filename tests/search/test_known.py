@@ -159,7 +159,7 @@ def test_what_is_known_costs_no_trial():
     def lost(settings):
         usable = history(8, seed=3)
         for number in range(8, 20):
-            found = suggest(SPACE, usable, NOTHING, DEFAULT, seed=2, trial_number=number, **settings)
+            found = suggest(SPACE, usable, NOTHING, DEFAULT, seed=0, trial_number=number, **settings)
             p = found.parameters
             usable = History(
                 numbers=np.append(usable.numbers, number),

@@ -102,7 +102,7 @@ def reward_of(usable):
     rng = np.random.default_rng(0)
     empty = np.empty((0, 2))
     return model, hypervolume_reward(
-        feasibility, outcomes.targets, empty, reference, outcomes.yardstick, narrow=False, rng=rng
+        feasibility, outcomes.targets, empty, reference, outcomes.exponents, narrow=False, rng=rng
     )
 
 

@@ -25,7 +25,6 @@ class SearchConfig:
         choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
         reward: What the policies are trained to find: "chebyshev" expected improvement of one random
             scalarisation, or "hypervolume" improvement.
-        nonnegative: Whether nothing is hoped for below 0 of an objective that came near 0 and never fell below.
         take_turns: Whether some suggestions' hypervolume improvement leaves out the parts of the front that exchange
             objectives at extreme rates.
         n_policies: L, competing policies.
@@ -50,7 +49,6 @@ class SearchConfig:
     known_as_inputs: bool
     choose_kernel: bool
     reward: Literal["chebyshev", "hypervolume"]
-    nonnegative: bool
     take_turns: bool
     n_policies: int
     n_raw_starts: int
@@ -106,7 +104,6 @@ class SearchConfig:
                 known_as_inputs=False,
                 choose_kernel=False,
                 reward="chebyshev",
-                nonnegative=False,
                 take_turns=False,
                 n_policies=5,
                 n_raw_starts=0,
@@ -127,7 +124,6 @@ class SearchConfig:
                 known_as_inputs=True,
                 choose_kernel=True,
                 reward="hypervolume",
-                nonnegative=True,
                 take_turns=True,
                 n_policies=8,
                 n_raw_starts=4,

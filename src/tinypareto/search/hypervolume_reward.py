@@ -6,8 +6,8 @@
     EHVI(x)         sum over boxes of prod_j (psi_j(upper_j) - psi_j(lower_j)): outputs are independent
     r(x)            log sum_R EHVI_R(x) / HV_R  +  log P(every constraint is kept at x)
 
-An objective that is modelled on a log scale enters the hypervolume as itself, and nothing is gained below an
-objective's floor f: there the first lower edge is f instead of -inf, where psi is 0 (`Yardstick`).
+An objective that is modelled on a log scale enters the hypervolume as itself: that half as many bytes are as much of a
+gain at 2 KB as at 200 KB is what its model believes, not what a front is judged by.
 
 Which hypervolume a front is judged by depends on the reference point R, and that decides where the search goes:
 near the observed front's nadir it never leaves the middle of the front, far away it sees nothing but the
@@ -29,7 +29,6 @@ from torch import Tensor
 
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.boxes import nondominated_boxes
-from tinypareto.search.outcomes import Yardstick
 from tinypareto.search.rewards import Feasibility, chebyshev
 from tinypareto.search.surrogate import Surrogate
 
@@ -54,12 +53,12 @@ class Region:
     """What lies below one reference point and is not dominated: boxes whose corners share few coordinates."""
 
     edges: tuple[Tensor, ...]  # m tensors: the different finite coordinates of corners along each objective
-    lower: Tensor  # m x b: each box's lower corner as an index into (floor, *edges)
+    lower: Tensor  # m x b: each box's lower corner as an index into (-inf, *edges)
     upper: Tensor  # m x b
     log_volume: float  # of what the front dominates below the reference point
-    front: Matrix  # f x m, the observed front below the reference point, as the yardstick has it
+    front: Matrix  # f x m, the observed front below the reference point, as `linear` has it
     corner: Matrix  # m, the reference point
-    yardstick: Yardstick
+    exponents: Matrix  # m, of `linear`
 
     def log_share(self, mean: Tensor, std: Tensor) -> Tensor:
         """Return log(EHVI / HV), q, for predictions m x q; hardly anything is -700 and not -inf."""
@@ -74,14 +73,10 @@ class Region:
         return total.clamp_min(1e-304).log() - self.log_volume
 
     def _psi(self, j: int, mean: Tensor, std: Tensor) -> Tensor:
-        exponent, floor = float(self.yardstick.exponents[j]), float(self.yardstick.floors[j])
-        if exponent > 0.0:
-            above = _expected_excess_of_exponential(self.edges[j], exponent * mean, exponent * std)
-        elif math.isfinite(floor):
-            return _expected_excess(torch.cat([self.edges[j].new_tensor([floor]), self.edges[j]]), mean, std)
-        else:
-            above = _expected_excess(self.edges[j], mean, std)
-        return torch.cat([torch.zeros_like(mean)[None], above])  # nothing exceeds -inf
+        exponent = float(self.exponents[j])
+        if exponent == 0.0:
+            return _expected_excess(self.edges[j], mean, std)
+        return _expected_excess_of_exponential(self.edges[j], exponent * mean, exponent * std)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +101,7 @@ def hypervolume_reward(
     values: Matrix,
     predicted: Matrix,
     reference: Matrix | None,
-    yardstick: Yardstick,
+    exponents: Matrix,
     *,
     narrow: bool,
     rng: np.random.Generator,
@@ -118,11 +113,11 @@ def hypervolume_reward(
         values: Standardised objectives of the feasible observations, n x m with n >= 1.
         predicted: Front that the surrogate predicts, f x m; f may be 0.
         reference: Standardised reference point given by the user, m; infinite where none was given. None for none.
-        yardstick: How hypervolumes measure the objectives.
+        exponents: Of objectives that are modelled on a log scale (`Outcomes.exponents`), 0 for the others, m.
         narrow: Whether only those parts of the front count that exchange objectives at moderate rates.
         rng: Source of the weights that find these.
     """
-    values, predicted = yardstick.measured(values), yardstick.measured(predicted)
+    values, predicted = linear(values, exponents), linear(predicted, exponents)
     front = values[feasible_front(values)]
     everything = np.concatenate([front, predicted])
     reach = worthwhile(everything[feasible_front(everything)])
@@ -131,11 +126,11 @@ def hypervolume_reward(
     lowest, nadir = reach.min(axis=0), reach.max(axis=0)
     corners = [nadir + margin * _span(lowest, nadir) for margin in (MARGINS[:1] if narrow else MARGINS)]
     if reference is not None:
-        reference = yardstick.measured(reference)
+        reference = linear(reference, exponents)
         corners = [np.where(np.isfinite(reference), reference, corner) for corner in corners]
         if np.isfinite(reference).all():
             corners = corners[:1]
-    regions = tuple(_region(front, corner, lowest, yardstick, feasibility.model) for corner in corners)
+    regions = tuple(_region(front, corner, lowest, exponents, feasibility.model) for corner in corners)
     return HypervolumeImprovement(feasibility=feasibility, regions=regions)
 
 
@@ -167,7 +162,18 @@ def moderate(front: Matrix, rng: np.random.Generator) -> Matrix:
     return chosen
 
 
-def _region(front: Matrix, corner: Matrix, lowest: Matrix, yardstick: Yardstick, model: Surrogate) -> Region:
+def linear(values: Matrix, exponents: Matrix) -> Matrix:
+    """Return standardised objectives, ... x m, with those on a log scale turned into what they are the logarithm of.
+
+    Example:
+        >>> linear(np.array([[2.0, 2.0]]), np.array([0.0, 0.5])).round(3)
+        array([[2.   , 2.718]])
+    """
+    logged = exponents > 0
+    return np.where(logged, np.exp(exponents * np.where(logged, values, 0.0)), values)
+
+
+def _region(front: Matrix, corner: Matrix, lowest: Matrix, exponents: Matrix, model: Surrogate) -> Region:
     inside = front[(front < corner).all(axis=1)]
     volume = hypervolume(inside, corner) if len(inside) else 0.0
     whole = float(np.prod(_span(lowest, corner)))
@@ -183,12 +189,12 @@ def _region(front: Matrix, corner: Matrix, lowest: Matrix, yardstick: Yardstick,
         log_volume=math.log(max(volume, 1e-3 * whole)),
         front=inside,
         corner=corner,
-        yardstick=yardstick,
+        exponents=exponents,
     )
 
 
 def _indices(edges: tuple[Matrix, ...], corners: Matrix) -> npt.NDArray[np.int64]:
-    """Return the places of corners, b x m, in (-inf or floor, *edges), m x b."""
+    """Return the places of corners, b x m, in (-inf, *edges), m x b."""
     rows = [
         np.where(np.isfinite(column), np.searchsorted(values, column) + 1, 0)
         for values, column in zip(edges, corners.T, strict=True)
@@ -216,20 +222,21 @@ def _span(low: Matrix, high: Matrix) -> Matrix:
 
 
 def _expected_excess(edges: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return psi, e x q: E[max(0, edge - y)] for y ~ N(mean, std^2)."""
+    """Return psi, (1 + e) x q: 0 for the edge at -inf, then E[max(0, edge - y)] for y ~ N(mean, std^2)."""
     z = (edges[:, None] - mean) / std  # e x q
     density = (-0.5 * z.square()).exp() / math.sqrt(2.0 * math.pi)
     # Below 0 by Mills' ratio, since z Phi + phi would lose all digits near z = -8.
     ratio = math.sqrt(math.pi / 2.0) * torch.special.erfcx(-z.clamp_max(0.0) / math.sqrt(2.0))
     excess = torch.where(z < 0.0, density * (1.0 + z * ratio), density + z * torch.special.ndtr(z))
-    return std * excess.clamp_min(0.0)
+    return torch.cat([torch.zeros_like(mean)[None], std * excess.clamp_min(0.0)])
 
 
 def _expected_excess_of_exponential(edges: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return psi, e x q: E[max(0, edge - exp(l))] for l ~ N(mean, std^2)."""
+    """Return psi, (1 + e) x q: 0 for the edge at -inf, then E[max(0, edge - exp(l))] for l ~ N(mean, std^2)."""
     height = edges[:, None]  # e x q
     z = (height.clamp_min(torch.finfo(height.dtype).tiny).log() - mean) / std
     below, weighted = torch.special.log_ndtr(z), torch.special.log_ndtr(z - std) + mean + 0.5 * std.square()
     # At an edge far above the mean the difference is all there is; far below, both terms are small and nearly equal.
     excess = height * below.exp() - weighted.exp()
-    return torch.where(height > 0.0, excess, torch.zeros_like(excess)).clamp_min(0.0)
+    excess = torch.where(height > 0.0, excess, torch.zeros_like(excess))
+    return torch.cat([torch.zeros_like(mean)[None], excess.clamp_min(0.0)])

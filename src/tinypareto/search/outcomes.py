@@ -8,7 +8,7 @@ study. Each transformation is monotone, so fronts and limits keep their meaning:
     then: subtract the mean, divide by the standard deviation
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,56 +26,12 @@ HALF_OF_90_PERCENT = 1.6448536269514722  # standard deviations of a normal varia
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yardstick:
-    """What a hypervolume measures of m standardised objectives: themselves, not their logarithms; nothing impossible.
-
-    That half as many bytes are as much of a gain at 2 KB as at 200 KB is what a model on a log scale believes, not what
-    a front is judged by. And a model on a linear scale may promise an error below 0, which no trial can keep.
-
-    Attributes:
-        exponents: m, what turns a standardised logarithm y into the objective, exp(exponent y) but for a factor; 0
-            for an objective on a linear scale.
-        floors: m, standardised values that objectives on a linear scale cannot fall below; -inf for none.
-    """
-
-    exponents: Matrix
-    floors: Matrix
-
-    @classmethod
-    def plain(cls, m: int) -> "Yardstick":
-        """Return that of m objectives as they are.
-
-        Example:
-            >>> Yardstick.plain(2).measured(np.array([[-3.0, 1.0]])).tolist()
-            [[-3.0, 1.0]]
-        """
-        return cls(exponents=np.zeros(m), floors=np.full(m, -np.inf))
-
-    def without_floors(self) -> "Yardstick":
-        """Return the same for objectives that may fall without end."""
-        return replace(self, floors=np.full_like(self.floors, -np.inf))
-
-    def measured(self, values: Matrix) -> Matrix:
-        """Return standardised objectives, ... x m, as a hypervolume measures them.
-
-        Example:
-            >>> yardstick = Yardstick(exponents=np.array([0.0, 0.5]), floors=np.array([-1.0, -np.inf]))
-            >>> yardstick.measured(np.array([[2.0, 2.0], [-3.0, -3.0]])).round(3).tolist()
-            [[2.0, 2.718], [-1.0, 0.223]]
-        """
-        logged = self.exponents > 0
-        grown = np.exp(self.exponents * np.where(logged, values, 0.0))
-        return np.where(logged, grown, np.maximum(values, self.floors))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcomes:
     """Observations of m objectives and c constraints in standardised units, and the way back.
 
     Attributes:
         targets: n x (m + c), objectives first.
         logarithmic: m, which objectives are modelled on a log scale.
-        nonnegative: m, which objectives are taken for quantities that cannot fall below 0.
         units: c, median |v| of the constraints that are tamed, 0 for the others.
         means: m + c, subtracted after the transformation.
         scales: m + c, divided by.
@@ -83,7 +39,6 @@ class Outcomes:
 
     targets: Matrix
     logarithmic: npt.NDArray[np.bool_]
-    nonnegative: npt.NDArray[np.bool_]
     units: Matrix
     means: Matrix
     scales: Matrix
@@ -123,16 +78,14 @@ class Outcomes:
         m = self.n_objectives
         objective = columns < m
         own = standardise(sample[:, objective], sample[:, ~objective])
-        logarithmic, nonnegative = self.logarithmic.copy(), self.nonnegative.copy()
-        units, means, scales = self.units.copy(), self.means.copy(), self.scales.copy()
+        logarithmic, units = self.logarithmic.copy(), self.units.copy()
+        means, scales = self.means.copy(), self.scales.copy()
         logarithmic[columns[objective]] = own.logarithmic
-        nonnegative[columns[objective]] = own.nonnegative
         units[columns[~objective] - m] = own.units
         means[columns], scales[columns] = own.means, own.scales
         result = Outcomes(
             targets=self.targets.copy(),
             logarithmic=logarithmic,
-            nonnegative=nonnegative,
             units=units,
             means=means,
             scales=scales,
@@ -146,14 +99,9 @@ class Outcomes:
         return len(self.logarithmic)
 
     @property
-    def yardstick(self) -> "Yardstick":
-        """How hypervolumes measure the standardised objectives."""
-        m = self.n_objectives
-        zero = -self.means[:m] / self.scales[:m]
-        return Yardstick(
-            exponents=np.where(self.logarithmic, self.scales[:m], 0.0),
-            floors=np.where(self.nonnegative & ~self.logarithmic, zero, -np.inf),
-        )
+    def exponents(self) -> Matrix:
+        """What turns a standardised logarithm y into the objective, exp(exponent y) but for a factor, m; 0 for none."""
+        return np.where(self.logarithmic, self.scales[: self.n_objectives], 0.0)
 
     @property
     def limits(self) -> Matrix:
@@ -212,17 +160,10 @@ def standardise(
     return Outcomes(
         targets=(raw - means) / scales,
         logarithmic=logarithmic,
-        nonnegative=_nonnegative(values),
         units=units,
         means=means,
         scales=scales,
     )
-
-
-def _nonnegative(values: Matrix) -> npt.NDArray[np.bool_]:
-    """Return which columns, m, come near 0 and never fall below: errors, sizes, distances."""
-    smallest, largest = values.min(axis=0), values.max(axis=0)
-    return np.asarray((smallest >= 0) & (largest > LOG_RATIO * smallest))
 
 
 def with_logarithm(values: Matrix) -> npt.NDArray[np.bool_]:

@@ -193,8 +193,9 @@ def _reward(
     believed = mean[(mean[:, m:] <= limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
-    yardstick = outcomes.yardstick if config.nonnegative else outcomes.yardstick.without_floors()
-    reward = hypervolume_reward(feasibility, values, front.values, own, yardstick, narrow=narrow, rng=rng)
+    reward = hypervolume_reward(
+        feasibility, values, front.values, own, outcomes.exponents, narrow=narrow, rng=rng
+    )
     return reward, front.candidates
 
 

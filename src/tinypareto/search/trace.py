@@ -19,8 +19,7 @@ import numpy.typing as npt
 import torch
 
 from tinypareto.front import hypervolume
-from tinypareto.search.hypervolume_reward import HypervolumeImprovement, Region
-from tinypareto.search.outcomes import Yardstick
+from tinypareto.search.hypervolume_reward import HypervolumeImprovement, Region, linear
 from tinypareto.search.surrogate import Surrogate, look_up
 from tinypareto.space import Space
 
@@ -73,8 +72,8 @@ def with_trace(reward: HypervolumeImprovement, model: Surrogate, points: Matrix,
     on_way = look_up(model, model.tensor(trace.points), model.tensor(trace.fidelities))
     likely = reward.feasibility.of_prediction(*on_way).exp().cpu().numpy() > LIKELY
     feasible = reward.feasibility.of_prediction(*ends).cpu().numpy()
-    yardstick = reward.regions[0].yardstick
-    end_values, values = _at_nodes(*ends, yardstick), _at_nodes(*on_way, yardstick)  # s x q x m, s x r x m
+    exponents = reward.regions[0].exponents
+    end_values, values = _at_nodes(*ends, exponents), _at_nodes(*on_way, exponents)  # s x q x m, s x r x m
     shares = np.zeros(len(points))
     for row in np.unique(trace.rows[likely]):
         own = values[:, likely & (trace.rows == row)]
@@ -83,11 +82,11 @@ def with_trace(reward: HypervolumeImprovement, model: Surrogate, points: Matrix,
         return np.asarray(np.logaddexp(alone, np.log(shares) + feasible))
 
 
-def _at_nodes(mean: torch.Tensor, std: torch.Tensor, yardstick: Yardstick) -> Matrix:
-    """Return the m objectives of k x q predictions at each node, s x q x m, as the yardstick has them."""
-    m = len(yardstick.floors)
+def _at_nodes(mean: torch.Tensor, std: torch.Tensor, exponents: Matrix) -> Matrix:
+    """Return the m objectives of k x q predictions at each node, s x q x m, as `linear` has them."""
+    m = len(exponents)
     centre, spread = mean[:m].T.cpu().numpy(), std[:m].T.cpu().numpy()
-    return yardstick.measured(centre + NODES[:, None, None] * spread)
+    return linear(centre + NODES[:, None, None] * spread, exponents)
 
 
 def _gain(region: Region, ends: Matrix, on_way: Matrix) -> float:
