@@ -7,7 +7,8 @@
 
 Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
 after each training, networks that were harvested on the way included, and the seconds until then. A training that was
-stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``). Of the errors that
+stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``) and what it saved
+(``unstopped_seconds`` of training, had none been stopped). Of the errors that
 were predicted from trial 20 on (``predicted``), those are counted that lay in their 90 % intervals (``held``). Samplers
 that know nothing are those of `tinypareto compare digits`, whose rows are in results/digits/comparison.csv.
 """
@@ -30,6 +31,7 @@ from rows import append_row, drop_rows, read_rows
 from trainings_tables import black_boxes, draw, hypervolume_table, stopping_table, summary
 
 from tinypareto.calibration import predictions
+from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, training_path
 from tinypareto.experiments import digits
 from tinypareto.known_sizes import known_sizes
@@ -45,7 +47,7 @@ from tinypareto.trials import FinishedTrial, History, read_metrics
 RESULTS = Path(__file__).resolve().parent / "results" / "trainings.csv"
 FIELDS = (
     "arm", "seed", "trials", "failed", "stopped", "regretted", "over_a_limit", "networks", "predicted", "held",
-    "hypervolumes", "seconds", "training_seconds", "commit", "machine", "versions",
+    "hypervolumes", "seconds", "training_seconds", "unstopped_seconds", "commit", "machine", "versions",
 )  # fmt: skip
 FULL, KNOWING, TIGHT, BLACK_BOX = 40, 75, 30, 150  # trainings
 CALIBRATED = 20  # from this trial on intervals are judged
@@ -94,11 +96,13 @@ def run(arm: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, samplers_that(experiment, rejects=ARMS[arm].rejects):
         run_search(experiment, Path(folder), settings, on_progress=note)
         history = open_history(Path(folder))
-        training = round(sum(read_metrics(trial.folder)["seconds"]["train"] for trial in history.trials), 1)
+        training = {trial.number: read_metrics(trial.folder)["seconds"]["train"] for trial in history.trials}
         judged = [found for found in predictions(history, "error") if found.trial >= CALIBRATED]
-        regretted = sum(
-            would_have_joined(experiment, history, trial, seed) for trial in history.trials if trial.stopped
-        )
+        ended = {
+            trial.number: trained_on(experiment, trial, seed) for trial in history.trials if trial.stopped
+        }
+        regretted = sum(would_have_joined(experiment, history, number, end) for number, end in ended.items())
+        unstopped = training | {number: end.seconds["train"] for number, end in ended.items()}
     return {
         "arm": arm,
         "seed": seed,
@@ -114,7 +118,8 @@ def run(arm: str, seed: int) -> dict[str, Any]:
             round(history.hypervolume(n + 1), 5) for n in range(len(history.trials))
         ]),
         "seconds": json.dumps(moments[1:]),
-        "training_seconds": training,
+        "training_seconds": round(sum(training.values()), 1),
+        "unstopped_seconds": round(sum(unstopped.values()), 1),
         **provenance("tinypareto", "torch", "optuna", "botorch"),
     }
 
@@ -142,9 +147,8 @@ def samplers_that(experiment: Experiment, *, rejects: bool) -> Iterator[None]:
         yield
 
 
-def would_have_joined(experiment: Experiment, history: History, stopped: FinishedTrial, seed: int) -> bool:
-    """Train on what was stopped; return whether a network of it would have joined the front of that moment."""
-    before = replace(history, trials=history.trials[: stopped.number])
+def trained_on(experiment: Experiment, stopped: FinishedTrial, seed: int) -> Evaluation:
+    """Return what a training that was stopped gives when it goes on to its end."""
     with tempfile.TemporaryDirectory() as folder:
         task = TrialTask(
             number=stopped.number,
@@ -157,12 +161,17 @@ def would_have_joined(experiment: Experiment, history: History, stopped: Finishe
         )
         evaluation = TrialProcess(task).result()
     assert not isinstance(evaluation, str), evaluation
+    return evaluation
+
+
+def would_have_joined(experiment: Experiment, history: History, number: int, end: Evaluation) -> bool:
+    """Return whether a network that stopping a training cost would have joined the front of that moment."""
+    before, stopped = replace(history, trials=history.trials[:number]), history.trials[number]
     gained = {network.step for network in stopped.networks}
-    found = [one.objectives for one in (*evaluation.harvested, evaluation) if one.step not in gained]
+    found = [one.objectives for one in (*end.harvested, end) if one.step not in gained]
     front = [network.objectives for network in before.front()] + [one.objectives for one in stopped.networks]
-    limits = experiment.limits
     return any(
-        all(one[name] <= limit for name, limit in limits.items())
+        all(one[name] <= limit for name, limit in experiment.limits.items())
         and not any(all(other[name] <= value for name, value in one.items()) for other in front)
         for one in found
     )

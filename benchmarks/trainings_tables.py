@@ -60,17 +60,17 @@ def stopping_table(rows: Sequence[Row]) -> str:
     """Return what early stopping saves and costs: the arm with it against the same one without, seed by seed."""
     by_seed = {(row["arm"], row["seed"]): row for row in rows}
     lines = [
-        "| seed | training, s | without | saved | hypervolume | without | stopped | of these a pity |",
+        "| seed | training, s | to their ends, s | saved | hypervolume | without stopping | stopped | a pity |",
         "|" + "---|" * 8,
     ]
     for seed in sorted({seed for _, seed in by_seed}, key=int):
         full, whole = by_seed.get(("full", seed)), by_seed.get(("harvest", seed))
         if full is None or whole is None:
             continue
-        spent, all_of_it = float(full["training_seconds"]), float(whole["training_seconds"])
+        spent, unstopped = float(full["training_seconds"]), float(full["unstopped_seconds"])
         ends = [json.loads(row["hypervolumes"])[-1] for row in (full, whole)]
         lines.append(
-            f"| {seed} | {spent:.0f} | {all_of_it:.0f} | {1 - spent / all_of_it:.0%} | {ends[0]:.4f} | {ends[1]:.4f} | "
+            f"| {seed} | {spent:.0f} | {unstopped:.0f} | {1 - spent / unstopped:.0%} | {ends[0]:.4f} | {ends[1]:.4f} | "
             f"{full['stopped']} | {full['regretted']} |"
         )
     return "\n".join(lines)
