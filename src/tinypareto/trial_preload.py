@@ -1,7 +1,7 @@
 """What the fork server has ready before it forks the first trial. Imported by the fork server alone.
 
-The one module that does something when it is imported: PyTorch's exporter loads modules at its first call, which every
-trial would spend time on anew.
+The one module that does something when it is imported: PyTorch loads modules at the first call of its exporter and of
+an optimizer, which every trial would spend time on anew.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
 
 import torch
+import torch._dynamo  # noqa: F401  # every optimizer loads it when it is made, which takes a second and a half
 from torch import nn
 
 import tinypareto.evaluation  # noqa: F401  # every stage of a trial

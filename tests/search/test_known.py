@@ -170,7 +170,9 @@ def test_what_is_known_costs_no_trial():
         return (usable.violations > 0).sum()
 
     assert lost({"known": known()}) == 0
-    assert lost({}) > 0  # what the functions are good for: without them trials are lost, in the design at the latest
+    assert (
+        lost({}) > 0
+    )  # what the functions are good for: without them trials are lost, in the design at the latest
 
 
 def test_everything_known_leaves_nothing_to_learn():
