@@ -124,7 +124,8 @@ def _learnt(
     points, of_columns = (torch.from_numpy(array).to(device) for array in (inputs.evaluated, inputs.groups))
     prior = prior_mean(space, usable, outcomes, places, priors, config, device) if priors else None
     if prior is None:
-        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel)
+        noisy = np.isin(places, config.drawn_objectives)
+        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel, noisy=noisy)
     else:
         prior, targets, model = kept_where_it_helps(prior, points, targets, usable, of_columns, config)
     if len(inputs.pending):
