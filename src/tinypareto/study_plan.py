@@ -232,7 +232,7 @@ def _known_inputs(experiment: Experiment, data: Data) -> dict[str, InputFunction
 def _config(experiment: Experiment) -> SearchConfig:
     """Return the default settings for an experiment whose sizes are known: what is left to learn is its error."""
     errors = tuple(place for place, name in enumerate(experiment.objectives) if name == ERROR)
-    return replace(SearchConfig.preset("default"), log_objectives=errors, drawn_objectives=errors)
+    return replace(SearchConfig.preset("default"), log_objectives=errors)
 
 
 def _stops_early(experiment: Experiment, sizes: KnownSizes | None, wanted: bool | None) -> bool:

@@ -25,27 +25,25 @@ def random_theta(rows, p, seed=0):
     )
 
 
-def prior_alone(theta, noise=1e-4, noise_width=2.5):
+def prior_alone(theta):
     """What is left when nothing was observed but a zero without any weight: the negative log-prior."""
     n_parameters = theta.shape[1] - 2
     centre = torch.tensor(
-        [math.sqrt(2) + math.log(n_parameters) / 2] * n_parameters + [0.0, math.log(noise)], dtype=theta.dtype
+        [math.sqrt(2) + math.log(n_parameters) / 2] * n_parameters + [0.0, math.log(1e-4)], dtype=theta.dtype
     )
-    width = torch.tensor([math.sqrt(3)] * n_parameters + [0.7, noise_width], dtype=theta.dtype)
+    width = torch.tensor([math.sqrt(3)] * n_parameters + [0.7, 2.5], dtype=theta.dtype)
     logs = torch.distributions.LogNormal(centre, width).log_prob(theta.exp())
     constant = (width * math.sqrt(2 * math.pi)).log().sum()
     return -(logs.sum(-1) + constant)
 
 
-@pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize("smooth", [False, True])
-def test_likelihood_equals_gpytorch_for_the_same_hyperparameters(smooth, noisy):
+def test_likelihood_equals_gpytorch_for_the_same_hyperparameters(smooth):
     points, outputs, groups = problem()
     theta = random_theta(2, 3)
-    kinds, noises = torch.full((2,), smooth), torch.full((2,), noisy)
-    found, _ = negative_log_posterior(theta, squared_distances(points, groups), outputs.T, kinds, noises)
-    prior = prior_alone(theta, 0.08, 1.0) if noisy else prior_alone(theta)
-    found = found - prior + 6 * math.log(2 * math.pi)  # n / 2 log(2 pi), n = 12
+    kinds = torch.full((2,), smooth)
+    found, _ = negative_log_posterior(theta, squared_distances(points, groups), outputs.T, kinds)
+    found = found - prior_alone(theta) + 6 * math.log(2 * math.pi)  # n / 2 log(2 pi), n = 12
     for row in range(2):
         base = gpytorch.kernels.RBFKernel if smooth else gpytorch.kernels.MaternKernel
         kernel = gpytorch.kernels.ScaleKernel(base(ard_num_dims=3)).double()
@@ -59,26 +57,14 @@ def test_gradient_is_that_of_finite_differences():
     points, outputs, groups = problem()
     distances, theta = squared_distances(points, groups), random_theta(4, 3)
     targets, smooth = outputs.T.repeat(2, 1), torch.tensor([False, False, True, True])
-    noisy = torch.tensor([False, True, False, True])
-    _, gradient = negative_log_posterior(theta, distances, targets, smooth, noisy)
+    _, gradient = negative_log_posterior(theta, distances, targets, smooth)
     for column in range(5):
         step = torch.zeros(5, dtype=torch.float64)
         step[column] = 1e-5
         above, below = (
-            negative_log_posterior(theta + sign * step, distances, targets, smooth, noisy)[0]
-            for sign in (1, -1)
+            negative_log_posterior(theta + sign * step, distances, targets, smooth)[0] for sign in (1, -1)
         )
         torch.testing.assert_close(gradient[:, column], (above - below) / 2e-5, rtol=1e-5, atol=1e-5)
-
-
-def test_noise_that_is_known_of_is_found_in_few_observations():
-    rng = np.random.default_rng(0)
-    points = torch.from_numpy(rng.random((14, 6)))
-    draws = torch.from_numpy(0.25 * rng.standard_normal((14, 2)))
-    outputs = (2 * points[:, :1] - 1) / 0.6 + draws
-    noises = fit(points, outputs, torch.arange(6), noisy=np.array([True, False])).hyperparameters.noises
-    assert 0.01 < noises[0] < 0.2  # of 0.0625
-    assert noises[1] < 0.002  # taken for a shape of the function
 
 
 def test_fit_predicts_a_smooth_function_it_has_not_seen():

@@ -21,8 +21,6 @@ class SearchConfig:
             skewed.
         log_objectives: Numbers of objectives that are modelled on a log scale as long as none of their values is
             negative, without a choice: quantities of which a tenth less is as much at 0.5 as at 0.05, like errors.
-        drawn_objectives: Numbers of objectives of which an evaluation is a random draw that one keeps, like a trained
-            network's error: their models expect noise, and luck counts as a gain.
         known_as_inputs: Whether the models of what is learnt depend on what else is known too.
         choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
         reward: What the policies are trained to find: "chebyshev" expected improvement of one random
@@ -64,7 +62,6 @@ class SearchConfig:
     grow_with_dimension: bool
     learn_failures: bool
     log_objectives: tuple[int, ...] = ()
-    drawn_objectives: tuple[int, ...] = ()
     effort: float = 1.0
 
     def __post_init__(self) -> None:

@@ -20,7 +20,6 @@ are most of the front with four objectives. A reference point that the user give
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ from torch import Tensor
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.boxes import nondominated_boxes
 from tinypareto.search.rewards import Feasibility, chebyshev
-from tinypareto.search.surrogate import Surrogate, noise_of
+from tinypareto.search.surrogate import Surrogate
 
 Matrix = npt.NDArray[np.float64]
 
@@ -82,14 +81,10 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class HypervolumeImprovement:
-    """Log of the expected share by which the hypervolume grows, plus log-probability of feasibility.
-
-    ``luck`` is the variance, k, of evaluations that are kept as they turn out, 0 where what counts is the mean of many.
-    """
+    """Log of the expected share by which the hypervolume grows, plus log-probability of feasibility."""
 
     feasibility: Feasibility
     regions: tuple[Region, ...]
-    luck: Tensor
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the reward, q, of points q x d."""
@@ -97,13 +92,8 @@ class HypervolumeImprovement:
 
     def of_prediction(self, mean: Tensor, std: Tensor) -> Tensor:
         """Return the reward, q, for predictions k x q."""
-        drawn = self.drawn(std)
-        shares = torch.stack([region.log_share(mean, drawn) for region in self.regions])
+        shares = torch.stack([region.log_share(mean, std) for region in self.regions])
         return shares.logsumexp(0) + self.feasibility.of_prediction(mean, std)
-
-    def drawn(self, std: Tensor) -> Tensor:
-        """Return the deviations, k x q, of what an evaluation gives, for those of its mean."""
-        return (std.square() + self.luck[:, None]).sqrt()
 
 
 def hypervolume_reward(
@@ -114,7 +104,6 @@ def hypervolume_reward(
     exponents: Matrix,
     *,
     narrow: bool,
-    drawn: Sequence[int] = (),
     rng: np.random.Generator,
 ) -> HypervolumeImprovement:
     """Return the reward of one suggestion.
@@ -126,7 +115,6 @@ def hypervolume_reward(
         reference: Standardised reference point given by the user, m; infinite where none was given. None for none.
         exponents: Of objectives that are modelled on a log scale (`Outcomes.exponents`), 0 for the others, m.
         narrow: Whether only those parts of the front count that exchange objectives at moderate rates.
-        drawn: Numbers of objectives whose evaluations are kept as they turn out.
         rng: Source of the weights that find these.
     """
     values, predicted = linear(values, exponents), linear(predicted, exponents)
@@ -143,10 +131,7 @@ def hypervolume_reward(
         if np.isfinite(reference).all():
             corners = corners[:1]
     regions = tuple(_region(front, corner, lowest, exponents, feasibility.model) for corner in corners)
-    noise = noise_of(feasibility.model)
-    luck = torch.zeros_like(noise)
-    luck[list(drawn)] = noise[list(drawn)]
-    return HypervolumeImprovement(feasibility=feasibility, regions=regions, luck=luck)
+    return HypervolumeImprovement(feasibility=feasibility, regions=regions)
 
 
 def is_narrow(trial_number: int, n_objectives: int) -> bool:

@@ -33,24 +33,12 @@ Matrix = npt.NDArray[np.float64]
 NOISE_BOUNDS = (1e-6, 1.0)
 VARIANCE_BOUNDS = (0.05, 20.0)
 LENGTHSCALE_BOUNDS = (0.02, 50.0)
-# Logarithms: where the prior of the noise's variance lies, and how wide it is. Most outputs of a deployment (ROM, RAM,
-# FLOPs) have no noise. A training's error has: with ten other seeds, networks of digits differed by 0.20 to 0.32
-# (standard deviation of the logarithm), where all errors of a study spread by 1.3.
-NOISE, NOISE_WIDTH = math.log(1e-4), 2.5
-TRAINING_NOISE, TRAINING_NOISE_WIDTH = math.log(0.08), 1.0  # mode 0.03
 # Iterations of L-BFGS-B. 60 with every kernel and start took half as much work again, and ended no nearer to the best.
 ROUNDS = (20, 20, 40)
 MOST_POINTS = 160  # that hyperparameters are fitted to; each step costs n^3, and more points change little
 
 
-def fit(
-    points: Tensor,
-    outputs: Tensor,
-    groups: Tensor,
-    *,
-    choose_kernel: bool = False,
-    noisy: npt.NDArray[np.bool_] | None = None,
-) -> GaussianProcesses:
+def fit(points: Tensor, outputs: Tensor, groups: Tensor, *, choose_kernel: bool = False) -> GaussianProcesses:
     """Return the posteriors whose hyperparameters maximise marginal likelihood times prior.
 
     Two starting points, short and long lengthscales, are followed for every output and kernel, all at once; the
@@ -61,7 +49,6 @@ def fit(
         outputs: Standardised observations, n x k.
         groups: Number of the parameter to which each of the d columns belongs.
         choose_kernel: Let the squared exponential compete with Matern-5/2, output by output.
-        noisy: Which of the k outputs are known to be noisy; None for none. Too few observations tell it by themselves.
 
     Raises:
         ShapeError: If points, outputs and groups do not fit each other.
@@ -71,21 +58,18 @@ def fit(
     chosen = (
         torch.linspace(0, n - 1, min(n, MOST_POINTS), dtype=points.dtype, device=points.device).round().long()
     )
-    expects_noise = np.zeros(outputs.shape[1], dtype=np.bool_) if noisy is None else noisy
-    found = _maximise(points[chosen], outputs[chosen], groups, expects_noise, choose_kernel)
+    found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel)
     return condition(points, outputs, groups, found)
 
 
-def _maximise(
-    points: Tensor, outputs: Tensor, groups: Tensor, noisy: npt.NDArray[np.bool_], choose_kernel: bool
-) -> Hyperparameters:
+def _maximise(points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool) -> Hyperparameters:
     """Climb in three rounds: every kernel and start; the better start of each kernel; the better kernel."""
     distances = squared_distances(points, groups)
     k, kernels = outputs.shape[1], [False, True] if choose_kernel else [False]
     theta = np.stack([_starts(distances.shape[1], k)] * len(kernels))  # kernels x starts x k x (p + 2)
     smooth = np.broadcast_to(np.array(kernels)[:, None, None], theta.shape[:3])
     for iterations in ROUNDS:
-        theta, losses = _climbed(theta, smooth, distances, outputs, noisy, iterations)
+        theta, losses = _climbed(theta, smooth, distances, outputs, iterations)
         if theta.ndim > 2:  # the last round has one start and one kernel
             axis = theta.ndim - 3  # starts first, then kernels
             best = np.expand_dims(losses.argmin(axis=axis), axis)
@@ -101,23 +85,16 @@ def _maximise(
 
 
 def _climbed(
-    theta: Matrix,
-    smooth: npt.NDArray[np.bool_],
-    distances: Tensor,
-    outputs: Tensor,
-    noisy: npt.NDArray[np.bool_],
-    iterations: int,
+    theta: Matrix, smooth: npt.NDArray[np.bool_], distances: Tensor, outputs: Tensor, iterations: int
 ) -> tuple[Matrix, Matrix]:
     """Return theta, ... x k x (p + 2), after one run of L-BFGS-B over all problems, and their losses, ... x k."""
     shape, device = theta.shape[:-1], outputs.device
     kinds = torch.from_numpy(smooth.ravel()).to(device)
-    copies = math.prod(shape[:-1])
-    targets = outputs.T.repeat(copies, 1)  # B x n
-    expects_noise = torch.from_numpy(np.tile(noisy, copies)).to(device)
+    targets = outputs.T.repeat(math.prod(shape[:-1]), 1)  # B x n
 
     def losses(flat: Matrix) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(flat.reshape(len(targets), -1)).to(device)
-        return negative_log_posterior(rows, distances, targets, kinds, expects_noise)
+        return negative_log_posterior(rows, distances, targets, kinds)
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
         values, gradient = losses(flat)
@@ -133,7 +110,7 @@ def _climbed(
 
 
 def negative_log_posterior(
-    theta: Tensor, distances: Tensor, targets: Tensor, smooth: Tensor, noisy: Tensor
+    theta: Tensor, distances: Tensor, targets: Tensor, smooth: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return what fitting minimises, B, and its gradient, B x (p + 2).
 
@@ -145,7 +122,6 @@ def negative_log_posterior(
         distances: From `squared_distances`, P x p.
         targets: Observations of each problem, B x n.
         smooth: Which problems have the squared exponential kernel, B.
-        noisy: Which are known to be noisy, B.
     """
     n = targets.shape[1]
     inverse_squares = (-2.0 * theta[:, :-2]).exp()  # B x p
@@ -163,28 +139,23 @@ def negative_log_posterior(
     by_variance = (flat * values).sum(-1)
     by_noise = noise * inner.diagonal(dim1=1, dim2=2).sum(-1)
     gradient = torch.cat([by_lengthscale, by_variance[:, None], by_noise[:, None]], dim=1)
-    penalty, penalty_gradient = _negative_log_prior(theta, noisy)
+    penalty, penalty_gradient = _negative_log_prior(theta)
     return losses + penalty, gradient + penalty_gradient
 
 
-def _negative_log_prior(theta: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
+def _negative_log_prior(theta: Tensor) -> tuple[Tensor, Tensor]:
     """Log-normal densities of lengthscales, variance and noise: value B and gradient B x (p + 2)."""
     n_parameters = theta.shape[1] - 2
     location = torch.tensor(
         # Lengthscales that grow with the dimension keep the prior's functions equally complex in
         # every dimension: Hvarfner et al., "Vanilla Bayesian optimization performs great in high
-        # dimensions" (2024).
-        [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, 0.0],
+        # dimensions" (2024). Noise: most outputs of a deployment (ROM, RAM, FLOPs) have none.
+        [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, math.log(1e-4)],
         dtype=theta.dtype,
         device=theta.device,
-    ).repeat(len(theta), 1)
-    width = torch.full_like(location, math.sqrt(3.0))
-    width[:, -2] = 0.7
-    for column, (unknown, known) in (
-        (location, (NOISE, TRAINING_NOISE)),
-        (width, (NOISE_WIDTH, TRAINING_NOISE_WIDTH)),
-    ):
-        column[:, -1] = torch.where(noisy, known, unknown)
+    )
+    spreads = [math.sqrt(3.0)] * n_parameters + [0.7, 2.5]
+    width = torch.tensor(spreads, dtype=theta.dtype, device=theta.device)
     z = (theta - location) / width
     # + theta: the density of l, not of log(l), whose mode is the smaller lengthscale.
     return (theta + 0.5 * z.square()).sum(-1), 1.0 + z / width

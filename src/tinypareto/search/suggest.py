@@ -194,14 +194,7 @@ def _reward(
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
     reward = hypervolume_reward(
-        feasibility,
-        values,
-        front.values,
-        own,
-        outcomes.exponents,
-        narrow=narrow,
-        drawn=config.drawn_objectives,
-        rng=rng,
+        feasibility, values, front.values, own, outcomes.exponents, narrow=narrow, rng=rng
     )
     return reward, front.candidates
 

@@ -244,20 +244,6 @@ def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) 
     return model.predict(points)
 
 
-def noise_of(model: Surrogate) -> Tensor:
-    """Return the variance, k, by which measurements scatter about what is predicted; 0 of what is known."""
-    if isinstance(model, Fallible):
-        noise = noise_of(model.outcomes)
-        return torch.cat([noise, noise.new_zeros(1)])
-    if isinstance(model, PartlyKnown):
-        noise = noise_of(model.learnt)
-        return torch.cat([noise, noise.new_zeros(len(model.known.columns))])[model.order]
-    if isinstance(model, Informed):
-        return model.scales.square() * noise_of(model.own)
-    assert isinstance(model, GaussianProcesses | MultiFidelity)
-    return (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
-
-
 def measured_std(model: Surrogate, std: Tensor) -> Tensor:
     """Return the standard deviation, k, of measurements at a point, for the k outcomes' own deviations there.
 
@@ -265,22 +251,19 @@ def measured_std(model: Surrogate, std: Tensor) -> Tensor:
     by more than it admits: hyperparameters fitted to few observations are too sure of themselves. What one trial showed
     on its way is left out with its end, since a new trial has no such neighbours.
     """
-    return (std.square() + noise_of(model)).sqrt() * _stretch(model)
-
-
-def _stretch(model: Surrogate) -> Tensor:
     if isinstance(model, Fallible):
-        stretch = _stretch(model.outcomes)
-        return torch.cat([stretch, stretch.new_ones(1)])
+        return torch.cat([measured_std(model.outcomes, std[:-1]), std[-1:]])
     if isinstance(model, PartlyKnown):
-        stretch = _stretch(model.learnt)
-        return torch.cat([stretch, stretch.new_ones(len(model.known.columns))])[model.order]
+        n_learnt = len(std) - len(model.known.columns)
+        learnt = measured_std(model.learnt, std[model.order.argsort()[:n_learnt]])
+        return torch.cat([learnt, learnt.new_zeros(len(model.known.columns))])[model.order]
     if isinstance(model, Informed):
-        return _stretch(model.own)
+        return model.scales * measured_std(model.own, std / model.scales)
     assert isinstance(model, GaussianProcesses | MultiFidelity)
     misses, deviations = model.left_out()
     farthest = (misses / deviations).abs().quantile(0.9, dim=1, interpolation="higher")
-    return (farthest / HALF_OF_90_PERCENT).clamp_min(1.0)
+    noise = (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
+    return (std.square() + noise).sqrt() * (farthest / HALF_OF_90_PERCENT).clamp_min(1.0)
 
 
 def limits_of(model: Surrogate, outcomes: Outcomes) -> Matrix:

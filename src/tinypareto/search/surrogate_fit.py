@@ -124,8 +124,7 @@ def _learnt(
     points, of_columns = (torch.from_numpy(array).to(device) for array in (inputs.evaluated, inputs.groups))
     prior = prior_mean(space, usable, outcomes, places, priors, config, device) if priors else None
     if prior is None:
-        noisy = np.isin(places, config.drawn_objectives)
-        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel, noisy=noisy)
+        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel)
     else:
         prior, targets, model = kept_where_it_helps(prior, points, targets, usable, of_columns, config)
     if len(inputs.pending):
