@@ -34,7 +34,7 @@ test: check  ## everything that must hold, in under 15 minutes on 2 cores
 mutants: $(STAMP)  ## plants each committed bug in a copy and fails unless the tests notice every one
 	$(BIN)/python tools/mutants.py
 
-BENCHMARKS := bumps search ablation suggestion mcu networks stages static large_trials trainings
+BENCHMARKS := bumps search ablation suggestion mcu networks static large_trials trainings
 
 bench: $(STAMP)  ## completes every file of results, in many hours; it may be stopped at any time and goes on
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/bench_$$name.py; done

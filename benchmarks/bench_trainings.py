@@ -8,9 +8,9 @@
 Each arm is a way to search, run through `tinypareto search` itself with real trainings. A row holds the hypervolume
 after each training, networks that were harvested on the way included, and the seconds until then. A training that was
 stopped is trained on afterwards, out of the count, to tell whether it was a pity (``regretted``) and what it saved
-(``unstopped_seconds`` of training, had none been stopped). Of the errors that
-were predicted from trial 20 on (``predicted``), those are counted that lay in their 90 % intervals (``held``). Samplers
-that know nothing are those of `tinypareto compare digits`, whose rows are in results/digits/comparison.csv.
+(``unstopped_seconds`` of training, had none been stopped). Of the errors that were predicted from trial 20 on
+(``predicted``), those are counted that lay in their 90 % intervals (``held``). Samplers that know nothing are those of
+`tinypareto compare digits`, whose rows are in results/digits/comparison.csv.
 """
 
 import argparse

@@ -1,14 +1,12 @@
 """What is known of a training before it begins, besides sizes: how long a network is trained after its last pruning."""
 
 import math
-from collections.abc import Callable
 
 from tinypareto.experiment import Parameters
 from tinypareto.network.data import Data
 from tinypareto.network.prune import PruningConfig
 from tinypareto.network.train import TrainingConfig
-
-InputFunction = Callable[[Parameters, float], float]
+from tinypareto.search.known import InputFunction
 
 
 def updates_since_pruning(data: Data) -> InputFunction:

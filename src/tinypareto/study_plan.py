@@ -14,12 +14,13 @@ from tinypareto.harvest import Harvest
 from tinypareto.hosts.earlier import EarlierTask
 from tinypareto.hosts.optuna import ARSSampler
 from tinypareto.known_sizes import KnownSizes, known_sizes
-from tinypareto.known_training import InputFunction, updates_since_pruning
+from tinypareto.known_training import updates_since_pruning
 from tinypareto.network.data import Data
 from tinypareto.network.device import check_device
 from tinypareto.samplers import make_sampler
 from tinypareto.scales import objective_scales
 from tinypareto.search.config import SearchConfig
+from tinypareto.search.known import InputFunction
 from tinypareto.stop_rule import ERROR
 from tinypareto.study_home import StudyDescription, StudyHome
 from tinypareto.warm_start import earlier_task

@@ -29,7 +29,7 @@ from tinypareto.hosts.optuna_history import constraint_names, history_of, pendin
 from tinypareto.hosts.suggestions import publish, published
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
-from tinypareto.search.known import KnownFunction, KnownInput, KnownOutcomes
+from tinypareto.search.known import InputFunction, KnownFunction, KnownInput, KnownOutcomes
 from tinypareto.search.prior import Prior
 from tinypareto.search.suggest import suggest
 from tinypareto.search.trace import TraceFunction
@@ -37,7 +37,6 @@ from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
 ParameterFunction = Callable[[Mapping[str, Any]], float]
-InputFunction = Callable[[Mapping[str, Any], float], float]
 
 # Threads that suggested side by side would not see each other's points; one core does the work anyway.
 ONE_AT_A_TIME = threading.Lock()

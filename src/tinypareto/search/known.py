@@ -19,6 +19,7 @@ Matrix = npt.NDArray[np.float64]
 SLOW_SECONDS = 0.5  # of most calls: a suggestion asks some two hundred times; a few may prepare something
 ENOUGH_CALLS = 20  # to judge by
 FIDELITY = " fidelity"  # beside the names of parameters
+InputFunction = Callable[[Mapping[str, Any], float], float]  # of parameters and fidelity
 SAME_VALUE = 1e-6  # relative difference up to which a function and a measurement agree
 
 
@@ -109,7 +110,7 @@ class KnownInput:
         function: Parameters and the share of the whole evaluation that is made, to a finite value.
     """
 
-    def __init__(self, name: str, function: Callable[[Mapping[str, Any], float], float]) -> None:
+    def __init__(self, name: str, function: InputFunction) -> None:
         def of_both(both: Mapping[str, Any]) -> float:
             return function({key: value for key, value in both.items() if key != FIDELITY}, both[FIDELITY])
 
@@ -176,6 +177,8 @@ class KnownOutcomes:
         Raises:
             ConfigError: As a function raised it.
         """
+        if not self.inputs:
+            return np.empty((len(points), 0))
         sets = [space.decode(point) for point in points]
         values = [
             [function(parameters, float(fidelity)) for function in self.inputs]

@@ -1,6 +1,6 @@
 """What the models of learnt outcomes are given: points, what is known of them, and how far an evaluation was.
 
-columns of an input    d of the point | s known objectives | fidelity, if some evaluations are not whole
+Columns of an input: d of the point, known objectives, s further inputs, and the fidelity if any is below 1.
 """
 
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Inputs:
     Attributes:
         evaluated: n x D.
         pending: q x D.
-        groups: D, the parameter of each column; known objectives and fidelity are parameters of their own.
+        groups: D, the parameter of each column; whatever is none of the point's is one of its own.
         known: Which of the known outcomes and further inputs are among the columns.
         trials: n + q numbers of trials, different ones for those that are pending.
     """

@@ -84,11 +84,7 @@ class Outcomes:
         units[columns[~objective] - m] = own.units
         means[columns], scales[columns] = own.means, own.scales
         result = Outcomes(
-            targets=self.targets.copy(),
-            logarithmic=logarithmic,
-            units=units,
-            means=means,
-            scales=scales,
+            targets=self.targets.copy(), logarithmic=logarithmic, units=units, means=means, scales=scales
         )
         result.targets[:, columns] = result.standardised_finite(columns, values)
         return result
@@ -158,11 +154,7 @@ def standardise(
     constant = deviations <= 1e-12 * np.maximum(1.0, np.abs(means))
     scales = np.where(constant, 1.0, deviations)
     return Outcomes(
-        targets=(raw - means) / scales,
-        logarithmic=logarithmic,
-        units=units,
-        means=means,
-        scales=scales,
+        targets=(raw - means) / scales, logarithmic=logarithmic, units=units, means=means, scales=scales
     )
 
 
