@@ -9,12 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from small_experiments import iris
+from small_experiments import iris, knowable
 
 from tinypareto.errors import ConfigError, ExperimentError, StudyError
 from tinypareto.results import export_network, front_rows, open_history
 from tinypareto.study import run_search, trial_seed
-from tinypareto.study_plan import SearchSettings
+from tinypareto.study_plan import SearchSettings, new_plan
 from tinypareto.trials import read_metrics
 
 EXPERIMENTS = Path(__file__).resolve().parent / "small_experiments.py"
@@ -42,6 +42,15 @@ def uninterrupted(tmp_path_factory):
     out = tmp_path_factory.mktemp("study") / "uninterrupted"
     run_search(SMALL, out, SearchSettings(trials=9, seed=3))
     return out
+
+
+@pytest.mark.parametrize("known_sizes", [False, True])
+def test_the_sampler_is_told_that_errors_are_noisy_and_of_any_magnitude(known_sizes):
+    settings = SearchSettings(trials=1, known_sizes=known_sizes, early_stop=False)
+    error = knowable.objectives.index("error")
+    scales = dict.fromkeys(knowable.objectives, 1e4)
+    config = new_plan(knowable, None, settings, knowable.read_data(), scales).sampler.config
+    assert config.log_objectives == config.noisy_objectives == (error,)
 
 
 def test_study_has_the_trials_asked_for_and_their_artefacts(uninterrupted):

@@ -1,6 +1,6 @@
 """A training is stopped when no network that it has still to pass through can join the front any more.
 
-    e_t       error of the float network on the validation split after the epoch in which share t of the training ends
+    e_t       validation error of the float network with mean weights of the epoch in which share t of the training ends
     f_t       min_(s > t) e_s / e_t, the factor by which a training still lowered its error
     reach(t)  e_t times a low quantile of f_t over the study's trainings: what can be hoped for
     beat(t)   the largest error with which a network still to come, whose sizes are known, would join the front

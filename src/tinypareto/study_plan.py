@@ -210,7 +210,7 @@ def _with_sampler(
             known=sizes.objectives if sizes else None,
             known_constraints=sizes.constraints if sizes else None,
             known_inputs=_known_inputs(experiment, data) if sizes else None,
-            config=_config(experiment) if sizes else None,
+            config=_config(experiment),
             trace=harvest.trace if harvest else None,
             reference_point=[description.scales[name] for name in experiment.objectives] if sizes else None,
             warm_start=earlier,
@@ -231,9 +231,9 @@ def _known_inputs(experiment: Experiment, data: Data) -> dict[str, InputFunction
 
 
 def _config(experiment: Experiment) -> SearchConfig:
-    """Return the default settings for an experiment whose sizes are known: what is left to learn is its error."""
+    """Return the default settings, with what is known of errors: none is negative, and each training's is another."""
     errors = tuple(place for place, name in enumerate(experiment.objectives) if name == ERROR)
-    return replace(SearchConfig.preset("default"), log_objectives=errors)
+    return replace(SearchConfig.preset("default"), log_objectives=errors, noisy_objectives=errors)
 
 
 def _stops_early(experiment: Experiment, sizes: KnownSizes | None, wanted: bool | None) -> bool:

@@ -382,10 +382,24 @@ def test_weights_on_the_path_are_the_means_of_their_epoch_and_statistics_those_o
     averaged = loop.averaged()
     after = [*weights[1:], dict(loop.model.named_parameters())]  # noted at the beginning of each batch
     assert len(after) == 3
+    glimpsed = dict(loop.glimpse().named_parameters())
     for name, value in averaged.named_parameters():
         assert torch.allclose(value, torch.stack([one[name] for one in after]).mean(0), atol=1e-6)
+        assert torch.equal(value, glimpsed[name])
     values = averaged[0](torch.from_numpy(data.train.inputs))
     assert torch.allclose(averaged[1].running_mean, values.mean((0, 2, 3)), atol=1e-5)
+
+
+def test_who_watches_a_training_sees_networks_at_rest_and_changes_nothing():
+    seen = []
+    watched = train(
+        pruning=HALF,
+        epochs=6,
+        on_epoch=lambda record, model: seen.append((record.epoch, model.training, model)),
+    )
+    assert [(epoch, training) for epoch, training, _ in seen] == [(epoch, False) for epoch in range(6)]
+    assert all(seen[one.at.epochs - 1][2] is one.model for one in watched.path)
+    assert same(state(watched), state(train(pruning=HALF, epochs=6)))
 
 
 def test_training_does_not_depend_on_what_is_kept_of_its_path(monkeypatch):

@@ -25,25 +25,26 @@ def random_theta(rows, p, seed=0):
     )
 
 
-def prior_alone(theta):
+def prior_alone(theta, noise, spread):
     """What is left when nothing was observed but a zero without any weight: the negative log-prior."""
     n_parameters = theta.shape[1] - 2
     centre = torch.tensor(
-        [math.sqrt(2) + math.log(n_parameters) / 2] * n_parameters + [0.0, math.log(1e-4)], dtype=theta.dtype
+        [math.sqrt(2) + math.log(n_parameters) / 2] * n_parameters + [0.0, math.log(noise)], dtype=theta.dtype
     )
-    width = torch.tensor([math.sqrt(3)] * n_parameters + [0.7, 2.5], dtype=theta.dtype)
+    width = torch.tensor([math.sqrt(3)] * n_parameters + [0.7, spread], dtype=theta.dtype)
     logs = torch.distributions.LogNormal(centre, width).log_prob(theta.exp())
     constant = (width * math.sqrt(2 * math.pi)).log().sum()
     return -(logs.sum(-1) + constant)
 
 
 @pytest.mark.parametrize("smooth", [False, True])
-def test_likelihood_equals_gpytorch_for_the_same_hyperparameters(smooth):
+@pytest.mark.parametrize(("noisy", "noise", "spread"), [(False, 1e-4, 2.5), (True, 0.1, 1.5)])
+def test_likelihood_equals_gpytorch_for_the_same_hyperparameters(smooth, noisy, noise, spread):
     points, outputs, groups = problem()
     theta = random_theta(2, 3)
-    kinds = torch.full((2,), smooth)
-    found, _ = negative_log_posterior(theta, squared_distances(points, groups), outputs.T, kinds)
-    found = found - prior_alone(theta) + 6 * math.log(2 * math.pi)  # n / 2 log(2 pi), n = 12
+    kinds, of_noise = torch.full((2,), smooth), torch.full((2,), noisy)
+    found, _ = negative_log_posterior(theta, squared_distances(points, groups), outputs.T, kinds, of_noise)
+    found = found - prior_alone(theta, noise, spread) + 6 * math.log(2 * math.pi)  # n / 2 log(2 pi), n = 12
     for row in range(2):
         base = gpytorch.kernels.RBFKernel if smooth else gpytorch.kernels.MaternKernel
         kernel = gpytorch.kernels.ScaleKernel(base(ard_num_dims=3)).double()
@@ -57,12 +58,14 @@ def test_gradient_is_that_of_finite_differences():
     points, outputs, groups = problem()
     distances, theta = squared_distances(points, groups), random_theta(4, 3)
     targets, smooth = outputs.T.repeat(2, 1), torch.tensor([False, False, True, True])
-    _, gradient = negative_log_posterior(theta, distances, targets, smooth)
+    noisy = torch.tensor([False, True, False, True])
+    _, gradient = negative_log_posterior(theta, distances, targets, smooth, noisy)
     for column in range(5):
         step = torch.zeros(5, dtype=torch.float64)
         step[column] = 1e-5
         above, below = (
-            negative_log_posterior(theta + sign * step, distances, targets, smooth)[0] for sign in (1, -1)
+            negative_log_posterior(theta + sign * step, distances, targets, smooth, noisy)[0]
+            for sign in (1, -1)
         )
         torch.testing.assert_close(gradient[:, column], (above - below) / 2e-5, rtol=1e-5, atol=1e-5)
 
@@ -72,6 +75,20 @@ def test_fit_predicts_a_smooth_function_it_has_not_seen():
     mean, std = fit(points[:30], outputs[:30], groups).predict(points[30:])
     assert (mean.T - outputs[30:]).abs().max() < 0.25
     assert (std < 0.3).all()
+
+
+def test_what_is_known_to_be_noisy_is_not_explained_by_what_is_not_there():
+    errors = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        points = torch.from_numpy(rng.random((100, 3)))
+        truth = (4 * points[:, 0] - 2 * points[:, 1] - 1) / 1.3
+        outputs = (truth + 0.4 * torch.from_numpy(rng.standard_normal(100)))[:, None].repeat(1, 2)
+        noisy = torch.tensor([False, True])
+        mean, _ = fit(points[:30], outputs[:30], torch.arange(3), noisy=noisy).predict(points[30:])
+        errors.append((mean - truth[30:]).square().mean(1).sqrt())
+    without, with_knowledge = torch.stack(errors).mean(0)
+    assert with_knowledge < 0.8 * without
 
 
 def test_kernel_is_chosen_output_by_output_and_never_for_the_worse():
