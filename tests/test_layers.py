@@ -24,6 +24,7 @@ LAYERS = [
     "search.known",
     "search.prior",
     "search.surrogate",
+    "search.forecast",
     "search.rewards",
     "search.boxes",
     "search.hypervolume_reward",

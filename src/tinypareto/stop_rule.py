@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-OPTIMISM = 0.1  # quantile of the factors: one training in ten did better than is hoped for
+OPTIMISM = 0.25  # quantile of the factors: one training in four did better than is hoped for
 FEWEST_CURVES = 10  # below, too little is known of how trainings go
 ERROR = "error"
 

@@ -56,12 +56,21 @@ class Hyperparameters:
             smooth=self.smooth[rows],
         )
 
+    def replaced(self, rows: Tensor, by: "Hyperparameters") -> "Hyperparameters":
+        """Return these with those of some outputs, where ``rows``, k, is True, taken from others."""
+        result = {}
+        for name in ("lengthscales", "variances", "noises", "smooth"):
+            result[name] = getattr(self, name).clone()
+            result[name][rows] = getattr(by, name)
+        return Hyperparameters(**result)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianProcesses:
     """k posteriors, ready to be asked about many points: two matrix products per output."""
 
     points: Tensor  # n x d
+    outputs: Tensor  # n x k
     groups: Tensor  # d: the parameter of each column
     hyperparameters: Hyperparameters
     root: Tensor  # k x n x n
@@ -167,7 +176,12 @@ def condition(
     root = torch.linalg.solve_triangular(lower, identity.expand_as(lower), upper=False)
     alpha = root.transpose(1, 2) @ (root @ outputs.T[:, :, None])
     return GaussianProcesses(
-        points=points, groups=groups, hyperparameters=hyperparameters, root=root, alpha=alpha[:, :, 0]
+        points=points,
+        outputs=outputs,
+        groups=groups,
+        hyperparameters=hyperparameters,
+        root=root,
+        alpha=alpha[:, :, 0],
     )
 
 

@@ -35,20 +35,14 @@ VARIANCE_BOUNDS = (0.05, 20.0)
 LENGTHSCALE_BOUNDS = (0.02, 50.0)
 # Iterations of L-BFGS-B. 60 with every kernel and start took half as much work again, and ended no nearer to the best.
 ROUNDS = (20, 20, 40)
-NOISE_PRIORS = (
-    (1e-4, 2.5),
-    (0.1, 1.5),
-)  # median and spread of its logarithm: of any output, of one known to be noisy
+# Median and spread of its logarithm: of any output, since those of a deployment (ROM, RAM, FLOPs) have none, and where
+# it is expected (docs/method.md has the figures).
+NOISE_PRIORS = {False: (1e-4, 2.5), True: (0.2, 1.0)}
 MOST_POINTS = 160  # that hyperparameters are fitted to; each step costs n^3, and more points change little
 
 
 def fit(
-    points: Tensor,
-    outputs: Tensor,
-    groups: Tensor,
-    *,
-    choose_kernel: bool = False,
-    noisy: Tensor | None = None,
+    points: Tensor, outputs: Tensor, groups: Tensor, *, choose_kernel: bool = False, noisy: bool = False
 ) -> GaussianProcesses:
     """Return the posteriors whose hyperparameters maximise marginal likelihood times prior.
 
@@ -60,8 +54,8 @@ def fit(
         outputs: Standardised observations, n x k.
         groups: Number of the parameter to which each of the d columns belongs.
         choose_kernel: Let the squared exponential compete with Matern-5/2, output by output.
-        noisy: Which outputs are known to be noisy, k; None for no such knowledge. Few observations never tell: a model
-            without noise explains it by what is not there.
+        noisy: Whether outputs are known to be noisy. Few observations never tell: without that knowledge noise is
+            explained by short lengthscales.
 
     Raises:
         ShapeError: If points, outputs and groups do not fit each other.
@@ -71,14 +65,12 @@ def fit(
     chosen = (
         torch.linspace(0, n - 1, min(n, MOST_POINTS), dtype=points.dtype, device=points.device).round().long()
     )
-    if noisy is None:
-        noisy = torch.zeros(outputs.shape[1], dtype=torch.bool, device=points.device)
     found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel, noisy)
     return condition(points, outputs, groups, found)
 
 
 def _maximise(
-    points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool, noisy: Tensor
+    points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool, noisy: bool
 ) -> Hyperparameters:
     """Climb in three rounds: every kernel and start; the better start of each kernel; the better kernel."""
     distances = squared_distances(points, groups)
@@ -106,18 +98,17 @@ def _climbed(
     smooth: npt.NDArray[np.bool_],
     distances: Tensor,
     outputs: Tensor,
-    noisy: Tensor,
+    noisy: bool,
     iterations: int,
 ) -> tuple[Matrix, Matrix]:
     """Return theta, ... x k x (p + 2), after one run of L-BFGS-B over all problems, and their losses, ... x k."""
     shape, device = theta.shape[:-1], outputs.device
     kinds = torch.from_numpy(smooth.ravel()).to(device)
-    copies = math.prod(shape[:-1])
-    targets, of_problems = outputs.T.repeat(copies, 1), noisy.repeat(copies)  # B x n, B
+    targets = outputs.T.repeat(math.prod(shape[:-1]), 1)  # B x n
 
     def losses(flat: Matrix) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(flat.reshape(len(targets), -1)).to(device)
-        return negative_log_posterior(rows, distances, targets, kinds, of_problems)
+        return negative_log_posterior(rows, distances, targets, kinds, noisy)
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
         values, gradient = losses(flat)
@@ -132,8 +123,20 @@ def _climbed(
     return end.reshape(theta.shape), losses(end)[0].cpu().numpy().reshape(shape)
 
 
+def expecting_noise(
+    model: GaussianProcesses, noisy: Tensor, *, choose_kernel: bool = False
+) -> GaussianProcesses:
+    """Return a model of the same observations that expects noise of some outputs, those where ``noisy``, k, is True."""
+    if not noisy.any():
+        return model
+    found = fit(
+        model.points, model.outputs[:, noisy], model.groups, choose_kernel=choose_kernel, noisy=True
+    ).hyperparameters
+    return condition(model.points, model.outputs, model.groups, model.hyperparameters.replaced(noisy, found))
+
+
 def negative_log_posterior(
-    theta: Tensor, distances: Tensor, targets: Tensor, smooth: Tensor, noisy: Tensor
+    theta: Tensor, distances: Tensor, targets: Tensor, smooth: Tensor, noisy: bool
 ) -> tuple[Tensor, Tensor]:
     """Return what fitting minimises, B, and its gradient, B x (p + 2).
 
@@ -145,7 +148,7 @@ def negative_log_posterior(
         distances: From `squared_distances`, P x p.
         targets: Observations of each problem, B x n.
         smooth: Which problems have the squared exponential kernel, B.
-        noisy: Which problems are of an output that is known to be noisy, B.
+        noisy: Whether outputs are known to be noisy.
     """
     n = targets.shape[1]
     inverse_squares = (-2.0 * theta[:, :-2]).exp()  # B x p
@@ -163,26 +166,23 @@ def negative_log_posterior(
     by_variance = (flat * values).sum(-1)
     by_noise = noise * inner.diagonal(dim1=1, dim2=2).sum(-1)
     gradient = torch.cat([by_lengthscale, by_variance[:, None], by_noise[:, None]], dim=1)
-    penalty, penalty_gradient = _negative_log_prior(theta, noisy)
+    penalty, penalty_gradient = _negative_log_prior(theta, *NOISE_PRIORS[noisy])
     return losses + penalty, gradient + penalty_gradient
 
 
-def _negative_log_prior(theta: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
+def _negative_log_prior(theta: Tensor, noise: float, spread: float) -> tuple[Tensor, Tensor]:
     """Log-normal densities of lengthscales, variance and noise: value B and gradient B x (p + 2)."""
     n_parameters = theta.shape[1] - 2
     location = torch.tensor(
         # Lengthscales that grow with the dimension keep the prior's functions equally complex in
         # every dimension: Hvarfner et al., "Vanilla Bayesian optimization performs great in high
         # dimensions" (2024).
-        [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, 0.0],
+        [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, math.log(noise)],
         dtype=theta.dtype,
         device=theta.device,
-    ).repeat(len(theta), 1)
-    spreads = [math.sqrt(3.0)] * n_parameters + [0.7, 0.0]
-    width = torch.tensor(spreads, dtype=theta.dtype, device=theta.device).repeat(len(theta), 1)
-    # Most outputs of a deployment (ROM, RAM, FLOPs) have no noise.
-    of_noise = torch.tensor(NOISE_PRIORS, dtype=theta.dtype, device=theta.device)[noisy.long()]  # B x 2
-    location[:, -1], width[:, -1] = of_noise[:, 0].log(), of_noise[:, 1]
+    )
+    spreads = [math.sqrt(3.0)] * n_parameters + [0.7, spread]
+    width = torch.tensor(spreads, dtype=theta.dtype, device=theta.device)
     z = (theta - location) / width
     # + theta: the density of l, not of log(l), whose mode is the smaller lengthscale.
     return (theta + 0.5 * z.square()).sum(-1), 1.0 + z / width

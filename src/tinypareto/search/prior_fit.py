@@ -56,10 +56,7 @@ def prior_mean(
     for prior in priors:
         columns = tuple(np.intersect1d(prior.columns, learnt).tolist())
         if columns:
-            noisy = tuple(column in config.noisy_objectives for column in columns)
-            model, own = _posteriors(
-                prior, columns, noisy, groups, space.n_free, config.choose_kernel, device
-            )
+            model, own = _posteriors(prior, columns, groups, space.n_free, config.choose_kernel, device)
             earlier.append(_Earlier(model=model, outcomes=own, places=np.searchsorted(learnt, columns)))
     if not earlier:
         return None
@@ -97,7 +94,6 @@ def kept_where_it_helps(
     targets: torch.Tensor,
     usable: History,
     groups: torch.Tensor,
-    noisy: torch.Tensor,
     config: SearchConfig,
 ) -> tuple[Informed, torch.Tensor, GaussianProcesses]:
     """Return the prior, let go of by outcomes that are predicted better without; and what is to be learnt then.
@@ -108,7 +104,6 @@ def kept_where_it_helps(
         targets: Standardised observations, n x k.
         usable: The same as evaluations.
         groups: The parameter of each column of the points.
-        noisy: Which outcomes are known to be noisy, k.
         config: Settings.
 
     Returns:
@@ -118,7 +113,7 @@ def kept_where_it_helps(
     residuals = targets - prior.prior_mean(here, fidelities).T
     scales = residuals.std(0, correction=0).clamp_min(LEAST_RESIDUAL)
     both = torch.cat([targets, residuals / scales], dim=1)
-    model = fit(points, both, groups, choose_kernel=config.choose_kernel, noisy=noisy.repeat(2))
+    model = fit(points, both, groups, choose_kernel=config.choose_kernel)
     k = targets.shape[1]
     density = model.left_out_density()
     helps = density[k:] - len(points) * scales.log() > density[:k]  # in the same units
@@ -144,7 +139,6 @@ def _unit(outcomes: Outcomes, column: int, earlier: Outcomes, row: int) -> float
 def _posteriors(
     prior: Prior,
     columns: tuple[int, ...],
-    noisy: tuple[bool, ...],
     groups: tuple[int, ...],
     n_free: int,
     choose_kernel: bool,
@@ -159,6 +153,6 @@ def _posteriors(
     points, targets, of = (
         torch.from_numpy(array).to(device) for array in (inputs, outcomes.targets, of_inputs)
     )
-    model = fit(points, targets, of, choose_kernel=choose_kernel, noisy=torch.tensor(noisy, device=device))
+    model = fit(points, targets, of, choose_kernel=choose_kernel)
     trials = torch.from_numpy(history.numbers).to(device)
     return (model if whole else MultiFidelity(posteriors=model, trials=trials)), outcomes

@@ -24,6 +24,7 @@ from tinypareto.search.best_point import Reward, best_new_point, best_unseen
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.first_trials import earlier_points, from_design, kept, stream_of
+from tinypareto.search.forecast import forecaster, measured_std
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.hypervolume_reward import (
     MOST_OBJECTIVES,
@@ -36,7 +37,7 @@ from tinypareto.search.polish import polished_ends
 from tinypareto.search.prior import Prior
 from tinypareto.search.rewards import Feasibility, poster_reward
 from tinypareto.search.starts import raw_starts, starting_points
-from tinypareto.search.surrogate import Surrogate, limits_of, look_up, measured_std
+from tinypareto.search.surrogate import Surrogate, limits_of, look_up
 from tinypareto.search.surrogate_fit import fitted
 from tinypareto.search.surrogate_front import predicted_front
 from tinypareto.search.trace import TraceFunction
@@ -160,7 +161,7 @@ def _from_policies(
         point = best_unseen(space, candidates, worth, seen, rng, otherwise=point)
     if known is not None:
         point = kept(space, known, point, seen, seed)
-    return _explained(space, point, policy, paths, model, outcomes, reward)
+    return _explained(space, point, policy, paths, model, outcomes, reward, config)
 
 
 def _reward(
@@ -207,10 +208,13 @@ def _explained(
     model: Surrogate,
     outcomes: Outcomes,
     reward: Reward,
+    config: SearchConfig,
 ) -> Suggestion:
     query = model.tensor(point[None])
-    mean, std = look_up(model, query)
-    probability = float(_feasibility(reward).of_prediction(mean, std).exp()[0])
+    hoped = look_up(model, query)
+    noisy = model.tensor(np.isin(np.arange(len(hoped[0])), config.noisy_objectives))
+    told = forecaster(model, noisy, choose_kernel=config.choose_kernel)
+    mean, std = hoped if told is model else look_up(told, query)
     m = outcomes.n_objectives
     centre, spread = mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy()
     units = outcomes.objective_units(centre, spread)
@@ -222,9 +226,9 @@ def _explained(
         path=np.empty((0, space.n_columns)) if policy is None else paths[policy],
         mean=units[0],
         std=units[1],
-        reward=float(reward.of_prediction(mean, std)[0]),
-        feasibility=probability,
-        interval=outcomes.intervals(centre, measured_std(model, std[:, 0])[:m].cpu().numpy()),
+        reward=float(reward.of_prediction(*hoped)[0]),
+        feasibility=float(_feasibility(reward).of_prediction(*hoped).exp()[0]),
+        interval=outcomes.intervals(centre, measured_std(told, std[:, 0])[:m].cpu().numpy()),
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tinypareto.search.gaussian_process import GaussianProcesses, condition
 from tinypareto.search.known import KnownOutcomes
-from tinypareto.search.outcomes import HALF_OF_90_PERCENT, Outcomes
+from tinypareto.search.outcomes import Outcomes
 from tinypareto.space import Space
 
 Matrix = npt.NDArray[np.float64]
@@ -146,6 +146,11 @@ class PartlyKnown:
         """Where predictions are computed."""
         return self.learnt.device
 
+    @property
+    def learnt_places(self) -> Tensor:
+        """Which of the k outcomes are learnt."""
+        return self.order.argsort()[: len(self.order) - len(self.known.columns)]
+
     def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each k x q, at points q x d; known outcomes are imitated."""
         imitated = self.imitated.predict(points)
@@ -242,28 +247,6 @@ def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) 
     if isinstance(model, MultiFidelity) and fidelities is not None:
         return model.posteriors.predict(_with_fidelity(points, fidelities))
     return model.predict(points)
-
-
-def measured_std(model: Surrogate, std: Tensor) -> Tensor:
-    """Return the standard deviation, k, of measurements at a point, for the k outcomes' own deviations there.
-
-    Noise is added, and both are stretched where the model misses its own observations, each predicted from the others,
-    by more than it admits: hyperparameters fitted to few observations are too sure of themselves. What one trial showed
-    on its way is left out with its end, since a new trial has no such neighbours.
-    """
-    if isinstance(model, Fallible):
-        return torch.cat([measured_std(model.outcomes, std[:-1]), std[-1:]])
-    if isinstance(model, PartlyKnown):
-        n_learnt = len(std) - len(model.known.columns)
-        learnt = measured_std(model.learnt, std[model.order.argsort()[:n_learnt]])
-        return torch.cat([learnt, learnt.new_zeros(len(model.known.columns))])[model.order]
-    if isinstance(model, Informed):
-        return model.scales * measured_std(model.own, std / model.scales)
-    assert isinstance(model, GaussianProcesses | MultiFidelity)
-    misses, deviations = model.left_out()
-    farthest = (misses / deviations).abs().quantile(0.9, dim=1, interpolation="higher")
-    noise = (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
-    return (std.square() + noise).sqrt() * (farthest / HALF_OF_90_PERCENT).clamp_min(1.0)
 
 
 def limits_of(model: Surrogate, outcomes: Outcomes) -> Matrix:

@@ -1,0 +1,69 @@
+"""What will be measured at a point, for those who read a suggestion's reasons.
+
+The search itself takes observations at face value, lucky ones too: a front is made of networks that turned out well,
+and next to one of these another may. A forecast has to expect that luck does not come again.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from tinypareto.search.gaussian_process import GaussianProcesses
+from tinypareto.search.marginal_likelihood import expecting_noise
+from tinypareto.search.outcomes import HALF_OF_90_PERCENT
+from tinypareto.search.surrogate import Fallible, Informed, Learnt, MultiFidelity, PartlyKnown, Surrogate
+
+
+def forecaster(model: Surrogate, noisy: Tensor, *, choose_kernel: bool) -> Surrogate:
+    """Return a surrogate of the same observations that expects noise of some outcomes.
+
+    Args:
+        model: Any surrogate.
+        noisy: Which of its k outcomes are known to be noisy.
+        choose_kernel: As in `tinypareto.search.marginal_likelihood.fit`.
+    """
+    if not noisy.any():
+        return model
+    if isinstance(model, Fallible):
+        return replace(model, outcomes=forecaster(model.outcomes, noisy[:-1], choose_kernel=choose_kernel))
+    if isinstance(model, PartlyKnown):
+        return replace(model, learnt=_learnt(model.learnt, noisy[model.learnt_places], choose_kernel))
+    assert isinstance(model, GaussianProcesses | MultiFidelity | Informed)
+    return _learnt(model, noisy, choose_kernel)
+
+
+def _learnt(model: Learnt, noisy: Tensor, choose_kernel: bool) -> Learnt:
+    if isinstance(model, Informed):
+        return replace(model, own=_own(model.own, noisy, choose_kernel))
+    return _own(model, noisy, choose_kernel)
+
+
+def _own(
+    model: GaussianProcesses | MultiFidelity, noisy: Tensor, choose_kernel: bool
+) -> GaussianProcesses | MultiFidelity:
+    if isinstance(model, MultiFidelity):
+        expecting = expecting_noise(model.posteriors, noisy, choose_kernel=choose_kernel)
+        return replace(model, posteriors=expecting)
+    return expecting_noise(model, noisy, choose_kernel=choose_kernel)
+
+
+def measured_std(model: Surrogate, std: Tensor) -> Tensor:
+    """Return the standard deviation, k, of measurements at a point, for the k outcomes' own deviations there.
+
+    Noise is added, and both are stretched where the model misses its own observations, each predicted from the others,
+    by more than it admits: hyperparameters fitted to few observations are too sure of themselves. What one trial showed
+    on its way is left out with its end, since a new trial has no such neighbours.
+    """
+    if isinstance(model, Fallible):
+        return torch.cat([measured_std(model.outcomes, std[:-1]), std[-1:]])
+    if isinstance(model, PartlyKnown):
+        learnt = measured_std(model.learnt, std[model.learnt_places])
+        return torch.cat([learnt, learnt.new_zeros(len(model.known.columns))])[model.order]
+    if isinstance(model, Informed):
+        return model.scales * measured_std(model.own, std / model.scales)
+    assert isinstance(model, GaussianProcesses | MultiFidelity)
+    misses, deviations = model.left_out()
+    farthest = (misses / deviations).abs().quantile(0.9, dim=1, interpolation="higher")
+    noise = (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
+    return (std.square() + noise).sqrt() * (farthest / HALF_OF_90_PERCENT).clamp_min(1.0)
