@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from tinypareto.errors import ConfigError
@@ -116,11 +117,24 @@ def test_known_outcomes_are_looked_up_and_imitated():
     np.testing.assert_allclose(mean[1:].T, wanted, atol=1e-12)
     assert (std[1:] == CERTAIN).all()
     assert (std[0] > CERTAIN).all()
-    imitated, _ = model.predict(model.tensor(queries))
+    imitated = model.predict_mean(model.tensor(queries))
     np.testing.assert_allclose(imitated[1:].T, wanted, atol=0.15)  # in standard deviations of the whole space
     # The error is learnt in either case; it depends on the size, which is imitated or looked up.
     np.testing.assert_allclose(imitated[0], mean[0], atol=0.01)
-    np.testing.assert_allclose(model.predict_mean(model.tensor(queries)), imitated, atol=1e-9)
+
+
+def test_no_policy_is_promised_a_size_below_the_true_one():
+    model, _ = fitted(SPACE, history(12), NOTHING, known(), DEFAULT, "cpu", seed=0)
+    queries = model.tensor(SPACE.round_points(np.random.default_rng(5).random((400, 3))))
+    truth, imitated = look_up(model, queries)[0], model.predict_mean(queries)
+    cautious, std = model.predict(queries)
+    assert (imitated[1] < truth[1]).double().mean() > 0.3
+    assert (cautious[1] < truth[1]).double().mean() < 0.06
+    np.testing.assert_allclose(cautious[1], truth[1], atol=0.3)
+    assert (std[1] == CERTAIN).all()
+    # Where a limit lies is not moved: that a point keeps it is uncertain, and no more.
+    torch.testing.assert_close(cautious[[0, 2]], imitated[[0, 2]])
+    assert (std[2] > CERTAIN).all()
 
 
 def test_examples_sharpen_the_imitation():

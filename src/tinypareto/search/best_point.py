@@ -20,7 +20,9 @@ Matrix = npt.NDArray[np.float64]
 Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
 Reward = PosterReward | HypervolumeImprovement
 
-N_LOOKED_UP = 64  # points of the policies' paths that known functions are asked about
+N_LOOKED_UP = (
+    8  # points of each policy's path that known functions are asked about, and four times as many of all
+)
 N_CHANGES = 3
 N_TRACED = 24  # of which, or of all, what is evaluated on the way is looked at
 
@@ -49,7 +51,7 @@ def best_new_point(
     different = different[scores[different] > -np.inf]
     known = known_outcomes(model)
     if known is not None:
-        promising = _largest(different, scores, N_LOOKED_UP)
+        promising = _promising(different, scores, length=paths.shape[1] - 1)
         exact = reward.of_prediction(*look_up(model, model.tensor(candidates[promising]))).cpu().numpy()
         kept = known.kept_at(space, candidates[promising])
         scores[:] = -np.inf
@@ -95,6 +97,19 @@ def _with_trace(
     space: Space, points: Matrix, reward: HypervolumeImprovement, model: Surrogate, trace: TraceFunction
 ) -> Matrix:
     return with_trace(reward, model, points, trace_of(trace, space, points))
+
+
+def _promising(rows: npt.NDArray[np.int64], scores: Matrix, *, length: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the largest scores, those of each policy for itself among them: one may have gone astray.
+
+    Args:
+        rows: Of different points, each policy's in a block of ``length`` numbers.
+        scores: By row.
+        length: Of a policy's path.
+    """
+    policies = rows // length
+    chosen = [_largest(rows[policies == policy], scores, N_LOOKED_UP) for policy in np.unique(policies)]
+    return np.unique(np.concatenate([*chosen, _largest(rows, scores, 4 * N_LOOKED_UP)]))
 
 
 def _largest(rows: npt.NDArray[np.int64], scores: Matrix, count: int) -> npt.NDArray[np.int64]:
