@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import tinypareto.stop_rule
 from tinypareto.cli import app
-from tinypareto.early_stopping import EarlyStopping
+from tinypareto.early_stopping import NEVER, EarlyStopping
 from tinypareto.errors import ExperimentError, StudyError
 from tinypareto.evaluation import evaluate
 from tinypareto.evaluation_record import read_evaluation
@@ -37,8 +37,7 @@ PARAMETERS = {
     "batch_size": 16,
     "pruning_steps": 2,
 }
-AFTER_FOUR = StopRule(factors=(1.0,) * 5, to_beat=(9.0, 9.0, 9.0, 0.0, 0.0))
-NEVER = StopRule(factors=(), to_beat=())
+AFTER_FOUR = StopRule(factors=(1.0,) * 5, to_beat=(9.0, 9.0, 9.0, 0.0, 0.0), usual=(0.5,) * 5)
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +85,19 @@ def test_watching_changes_nothing(data, tmp_path):
     assert alone.curve == ()
 
 
-def test_observation_has_the_sizes_and_the_share_of_the_epochs_by_then(stopped, data, sizes):
-    seen = EarlyStopping(experiment=stepwise, sizes=sizes).observation(stopped[0])
-    assert seen.fidelity == pytest.approx(4 / 6)
-    assert seen.parameters["sparsity"] == pytest.approx(0.8 * (1 - 0.5**3))  # one of two steps
-    footprint = StaticFootprint(stepwise, data)(seen.parameters)
-    assert seen.values == (stopped[0].curve[-1], footprint.rom_bytes, footprint.ram_bytes, footprint.flops)
+def test_observations_are_what_was_shown_by_then_and_the_end_that_is_usual(stopped, data, sizes):
+    evaluation = stopped[0]
+    shown, end = EarlyStopping(experiment=stepwise, sizes=sizes).observations(evaluation)
+    assert shown.fidelity == pytest.approx(4 / 6)
+    assert shown.parameters["sparsity"] == pytest.approx(0.8 * (1 - 0.5**3))  # one of two steps
+    assert shown.values[0] == evaluation.curve[-1]
+    assert 0.99 < end.fidelity < 1
+    assert end.step > shown.step
+    assert end.parameters == PARAMETERS
+    assert end.values[0] == evaluation.expected_error == pytest.approx(min(evaluation.curve[-2:]) / 2)
+    for seen in (shown, end):
+        footprint = StaticFootprint(stepwise, data)(seen.parameters)
+        assert seen.values[1:] == (footprint.rom_bytes, footprint.ram_bytes, footprint.flops)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +132,8 @@ def test_what_a_stopped_training_showed_is_no_network_but_an_observation(study):
         assert all(
             (history.trials[trial.number].folder / f"step{step}" / "firmware.elf").exists() for step in found
         )
-        assert len(found) in {len(seen), len(seen) - 1}
+        assert len(found) in {len(seen) - 1, len(seen) - 2}  # what was shown may be one of them
+        assert len({one.fidelity for one in seen}) == len({one.step for one in seen}) == len(seen)
 
 
 def test_commands_say_that_a_trial_was_stopped(study):

@@ -13,14 +13,15 @@ SCALES = [1.0, 100.0, 100.0]
 
 def test_factors_of_equal_curves_are_what_each_still_gained():
     # The better one of two epochs: 0.8, 0.4, 0.4, 0.2; the best one later, firmware included: 0.3, 0.2, 0.2, 0.2.
-    found = factors([(0.8, 0.4, 0.6, 0.2, 0.3)] * FEWEST_CURVES, epochs=4)
-    assert found == pytest.approx((0.25, 0.5, 0.5))
+    hoped, usual = factors([(0.8, 0.4, 0.6, 0.2, 0.3)] * FEWEST_CURVES, epochs=4)
+    assert hoped == pytest.approx((0.25, 0.5, 0.5))
+    assert usual == pytest.approx((0.375, 0.75, 0.75))
 
 
 def test_factors_of_another_number_of_epochs_are_taken_where_the_same_share_was_done():
     curve = (0.8, 0.4, 0.2, 0.1, 0.1)  # four epochs
-    assert factors([curve] * FEWEST_CURVES, epochs=2) == pytest.approx((0.25,))
-    assert factors([curve] * FEWEST_CURVES, epochs=8) == pytest.approx((
+    assert factors([curve] * FEWEST_CURVES, epochs=2)[0] == pytest.approx((0.25,))
+    assert factors([curve] * FEWEST_CURVES, epochs=8)[0] == pytest.approx((
         0.125,
         0.125,
         0.25,
@@ -31,9 +32,11 @@ def test_factors_of_another_number_of_epochs_are_taken_where_the_same_share_was_
     ))
 
 
-def test_one_training_in_four_did_better_than_is_hoped_for():
+def test_one_training_in_five_did_better_than_is_hoped_for():
     curves = [(1.0, gain, gain) for gain in np.linspace(0.0, 1.0, 101)]
-    assert factors(curves, epochs=2) == pytest.approx((0.25,))
+    hoped, usual = factors(curves, epochs=2)
+    assert hoped == pytest.approx((0.2,))
+    assert usual == pytest.approx((0.5,))
 
 
 def test_too_few_curves_tell_nothing():
@@ -45,18 +48,20 @@ def test_too_few_curves_tell_nothing():
 
 
 def test_error_that_reached_zero_leaves_no_hope_and_no_warning():
-    assert factors([(0.0, 0.0, 0.0)] * FEWEST_CURVES, epochs=2) == (0.0,)
+    assert factors([(0.0, 0.0, 0.0)] * FEWEST_CURVES, epochs=2) == ((0.0,), (0.0,))
 
 
 def test_training_ends_where_hope_does_not_beat_what_is_there():
-    rule = StopRule(factors=(0.5, 0.5, 0.9), to_beat=(0.2, 0.2, 0.3))
+    rule = StopRule(factors=(0.5, 0.5, 0.9), to_beat=(0.2, 0.2, 0.3), usual=(0.7, 0.8, 0.9))
     assert not rule.ends([0.39])
     assert rule.ends([0.4])
     assert rule.ends([0.9, 0.5])
     assert not rule.ends([0.3, 0.5])  # the better one of two epochs counts
     assert not rule.ends([0.9, 0.9, 0.3])
     assert not rule.ends([0.9, 0.9, 0.9, 0.9])  # it is over anyway
-    assert not StopRule(factors=(), to_beat=()).ends([1.0])
+    assert not StopRule(factors=(), to_beat=(), usual=()).ends([1.0])
+    assert rule.expected([0.9, 0.5]) == pytest.approx(0.4)
+    assert rule.expected([0.3, 0.5, 0.6]) == pytest.approx(0.45)
 
 
 networks = st.lists(st.tuples(*(st.integers(1, 9) for _ in SCALES)), max_size=8)

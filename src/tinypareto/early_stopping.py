@@ -13,6 +13,9 @@ from tinypareto.network.train import TrainingConfig
 from tinypareto.stop_rule import ERROR, StopRule, error_to_beat, factors
 from tinypareto.trials import History, read_metrics
 
+NEVER = StopRule(factors=(), to_beat=(), usual=())
+EXPECTED = 1 - 2**-10  # fidelity of an end that was not reached
+
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
@@ -51,16 +54,17 @@ class EarlyStopping:
             for trial in history.trials
             if trial.objectives is not None
         )
-        hoped = factors(curves, epochs)
-        if hoped is None:
-            return StopRule(factors=(), to_beat=())
+        found = factors(curves, epochs)
+        if found is None:
+            return NEVER
         front = [network.objectives for network in history.front()]
         hopeless = history.description.scales[ERROR]
         to_come = [(at.epochs, parameters_at(parameters, at)) for at in training_path(parameters)]
         beat = [(end, self._to_beat(at, front, hopeless)) for end, at in [*to_come, (epochs, parameters)]]
         return StopRule(
-            factors=hoped,
+            factors=found[0],
             to_beat=tuple(max(error for end, error in beat if end > done) for done in range(1, epochs)),
+            usual=found[1],
         )
 
     def _to_beat(self, parameters: Parameters, front: list[Mapping[str, float]], hopeless: float) -> float:
@@ -73,18 +77,30 @@ class EarlyStopping:
         }
         return error_to_beat(known, front, hopeless)
 
-    def observation(self, stopped: Evaluation) -> Observation:
-        """Return what a stopped training has shown: the float network's error, and its sizes."""
+    def observations(self, stopped: Evaluation) -> tuple[Observation, Observation]:
+        """Return what a stopped training has shown, the float network's error, and what its end is expected to be.
+
+        Only what it has shown would leave the sampler hoping for the same end again.
+        """
         parameters = stopped.parameters
-        epochs = TrainingConfig.from_parameters(parameters).epochs
-        at = PruningConfig.from_parameters(parameters).reached(len(stopped.curve), epochs)
-        then = parameters_at(parameters, at)
-        values = {place: size(then) for place, size in self.sizes.objectives.items()}
-        values[self.experiment.objectives.index(ERROR)] = stopped.curve[-1]
+        epochs, pruning = (
+            TrainingConfig.from_parameters(parameters).epochs,
+            PruningConfig.from_parameters(parameters),
+        )
+        at = pruning.reached(len(stopped.curve), epochs)
+        assert stopped.expected_error is not None
+        return (
+            self._observation(at.step, at.epochs / epochs, parameters_at(parameters, at), stopped.curve[-1]),
+            self._observation(pruning.steps + 1, EXPECTED, parameters, stopped.expected_error),
+        )
+
+    def _observation(self, step: int, fidelity: float, parameters: Parameters, error: float) -> Observation:
+        values = {place: size(parameters) for place, size in self.sizes.objectives.items()}
+        values[self.experiment.objectives.index(ERROR)] = error
         return Observation(
-            step=at.step,
-            fidelity=at.epochs / epochs,
-            parameters=then,
+            step=step,
+            fidelity=fidelity,
+            parameters=parameters,
             values=tuple(value for _, value in sorted(values.items())),
-            constraints={name: excess(then) for name, excess in self.sizes.constraints.items()},
+            constraints={name: excess(parameters) for name, excess in self.sizes.constraints.items()},
         )

@@ -74,7 +74,7 @@ def evaluate(
     with clock.stage("train"):
         network, curve, trained_on = _trained(experiment, data, parameters, seed, stop, device)
     stopped = stop is not None and stop.ends(curve)
-    if stopped:
+    if stop is not None and stopped:
         print(f"stopped after {len(curve)} epochs: nothing to come could join the front")
         evaluation = Evaluation(
             parameters=dict(parameters),
@@ -82,6 +82,7 @@ def evaluate(
             warnings=network.warnings,
             versions=versions(),
             stopped=True,
+            expected_error=stop.expected(curve),
         )
     else:
         evaluation = _measured(experiment, data, network, parameters, seed, folder, clock)

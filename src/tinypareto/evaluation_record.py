@@ -38,6 +38,7 @@ class Evaluation:
     versions: Mapping[str, str] = field(default_factory=dict)
     step: int | None = None
     stopped: bool = False  # before the last epoch; then there are no objectives
+    expected_error: float | None = None  # what a stopped training would usually have come to
     harvested: tuple["Evaluation", ...] = ()
 
 

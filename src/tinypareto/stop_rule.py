@@ -5,7 +5,8 @@
     reach(t)  e_t times a low quantile of f_t over the study's trainings: what can be hoped for
     beat(t)   the largest error with which a network still to come, whose sizes are known, would join the front
 
-The training ends where reach(t) >= beat(t).
+The training ends where reach(t) >= beat(t). What it would have come to is estimated as e_t times the median of
+e_1 / e_t over the same trainings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-OPTIMISM = 0.25  # quantile of the factors: one training in four did better than is hoped for
+OPTIMISM = 0.2  # quantile of the factors: one training in five did better than is hoped for
 FEWEST_CURVES = 10  # below, too little is known of how trainings go
 ERROR = "error"
 
@@ -28,10 +29,12 @@ class StopRule:
     Attributes:
         factors: For each epoch but the last, what the error after it may still be multiplied with.
         to_beat: For each epoch but the last, the error that the best network still to come has to stay below.
+        usual: For each epoch but the last, by what factor a training's last error usually is lower than that after it.
     """
 
     factors: tuple[float, ...]
     to_beat: tuple[float, ...]
+    usual: tuple[float, ...]
 
     def ends(self, curve: Sequence[float]) -> bool:
         """Return whether a training with these errors, one for each epoch so far, has nothing to gain any more."""
@@ -41,9 +44,15 @@ class StopRule:
         # One epoch is noise: the better one of two counts.
         return min(curve[-2:]) * self.factors[last] >= self.to_beat[last]
 
+    def expected(self, curve: Sequence[float]) -> float:
+        """Return what a training that ends after these errors would usually have come to."""
+        return min(curve[-2:]) * self.usual[len(curve) - 1]
 
-def factors(curves: Iterable[Sequence[float]], epochs: int) -> tuple[float, ...] | None:
-    """Return for each epoch but the last by what factor the error may be hoped to fall still.
+
+def factors(
+    curves: Iterable[Sequence[float]], epochs: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return for each epoch but the last by what factor the error may be hoped to fall still, and usually ends lower.
 
     Args:
         curves: Errors of earlier trainings, epoch by epoch and at last that of the firmware.
@@ -55,17 +64,18 @@ def factors(curves: Iterable[Sequence[float]], epochs: int) -> tuple[float, ...]
     found = [_factors_of(np.asarray(curve), epochs) for curve in curves if len(curve) >= 3]
     if len(found) < FEWEST_CURVES:
         return None
-    return tuple(np.quantile(found, OPTIMISM, axis=0).tolist())
+    best, last = np.stack(found, axis=1)  # n x (epochs - 1) each
+    return tuple(np.quantile(best, OPTIMISM, axis=0).tolist()), tuple(np.median(last, axis=0).tolist())
 
 
 def _factors_of(curve: Matrix, epochs: int) -> Matrix:
-    """Return a curve's factors at the shares of another number of epochs."""
+    """Return a curve's best later error and its last one as factors, at another number of epochs' shares, 2 x ."""
     own = len(curve) - 1
     now = np.minimum(curve[:-1], np.concatenate([curve[:1], curve[:-2]]))  # the better one of two epochs
     later = np.minimum.accumulate(curve[::-1])[::-1][1:]
-    ratio = later / np.maximum(now, np.finfo(float).tiny)
+    ratios = np.stack([later, np.broadcast_to(curve[-1], own)]) / np.maximum(now, np.finfo(float).tiny)
     places = np.ceil(np.arange(1, epochs) / epochs * own).astype(int) - 1
-    return np.asarray(ratio[places])
+    return np.asarray(ratios[:, places])
 
 
 def error_to_beat(sizes: Mapping[str, float], front: Iterable[Mapping[str, float]], hopeless: float) -> float:

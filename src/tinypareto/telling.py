@@ -26,10 +26,10 @@ def tell_outcome(
     seen = [_observation(experiment, trial, one) for one in outcome.harvested]
     if outcome.stopped:
         assert stopping is not None
-        last = stopping.observation(outcome)
-        if all(one.fidelity != last.fidelity for one in seen):
-            seen.append(last)
-            trial.set_user_attr(STOPPED_AT, last.fidelity)
+        passed = {one.fidelity for one in seen}
+        further = [one for one in stopping.observations(outcome) if one.fidelity not in passed]
+        trial.set_user_attr(STOPPED_AT, further[0].fidelity)
+        seen += further
     for name, excess in experiment.excesses(outcome.objectives).items() if not outcome.stopped else ():
         if name not in trial.constraints:  # set before a kill: the same value
             trial.set_constraint(name, excess)

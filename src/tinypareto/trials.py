@@ -135,8 +135,10 @@ def read_history(study: optuna.Study, description: StudyDescription, trials_fold
 
 
 def deployable(trial: FrozenTrial) -> tuple[Observation, ...]:
-    """Return what was observed of firmwares on a trial's way, without what a stopped training showed at its end."""
-    return tuple(seen for seen in observations(trial) if seen.fidelity != trial.user_attrs.get(STOPPED_AT))
+    """Return what was observed of firmwares on a trial's way, without what a stopped training showed and would show."""
+    return tuple(
+        seen for seen in observations(trial) if seen.fidelity < trial.user_attrs.get(STOPPED_AT, 1.0)
+    )
 
 
 def trial_folder(trials_folder: Path, number: int) -> Path:
