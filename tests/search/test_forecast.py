@@ -8,10 +8,11 @@ import torch
 from optuna.distributions import FloatDistribution
 
 from tinypareto.search.config import SearchConfig
-from tinypareto.search.forecast import forecaster
+from tinypareto.search.forecast import counting_std, forecaster
 from tinypareto.search.gaussian_process import GaussianProcesses
 from tinypareto.search.history import History
 from tinypareto.search.known import KnownFunction, KnownOutcomes
+from tinypareto.search.outcomes import standardise
 from tinypareto.search.prior import Prior
 from tinypareto.search.suggest import suggest
 from tinypareto.search.surrogate import Fallible, Informed, MultiFidelity, PartlyKnown
@@ -105,3 +106,17 @@ def test_what_is_told_does_not_change_what_is_suggested(case):
     assert plain.reward == told.reward
     assert plain.feasibility == told.feasibility
     assert (plain.interval[0] != told.interval[0]).all()
+
+
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_an_error_is_never_known_better_than_it_can_be_counted(logarithmic):
+    rng = np.random.default_rng(0)
+    n = 200
+    counts = rng.integers(1, 150, 40)
+    values = np.column_stack([counts / n, np.full(40, 7.0)])
+    outcomes = standardise(values, np.empty((40, 0)), np.array([logarithmic, False]))
+    expected = 0.1
+    mean = outcomes.standardised_objectives(np.array([expected, 7.0]))
+    low, high = outcomes.intervals(mean, counting_std(outcomes, values, mean))[0]
+    drawn = rng.poisson(expected * n, 10_000) / n
+    assert 0.85 < np.mean((low <= drawn) & (drawn <= high)) < 0.95

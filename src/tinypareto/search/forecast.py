@@ -1,18 +1,27 @@
 """What will be measured at a point, for those who read a suggestion's reasons.
 
 The search itself takes observations at face value, lucky ones too: a front is made of networks that turned out well,
-and next to one of these another may. A forecast has to expect that luck does not come again.
+and next to one of these another may. A forecast has to expect that luck does not come again. And errors are counted:
+
+    k of n samples are wrong in expectation: the count deviates by sqrt(k), the error y = k / n by sqrt(y / n)
+
+1 / n is read off the observations, as the smallest difference between two of them. Of 3 expected mistakes there may
+be 1 or 5; noise that is the same for all errors, large and small, would leave that out.
 """
 
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tinypareto.search.gaussian_process import GaussianProcesses
 from tinypareto.search.marginal_likelihood import expecting_noise
-from tinypareto.search.outcomes import HALF_OF_90_PERCENT
+from tinypareto.search.outcomes import HALF_OF_90_PERCENT, Outcomes
 from tinypareto.search.surrogate import Fallible, Informed, Learnt, MultiFidelity, PartlyKnown, Surrogate
+
+Matrix = npt.NDArray[np.float64]
 
 
 def forecaster(model: Surrogate, noisy: Tensor, *, choose_kernel: bool) -> Surrogate:
@@ -67,3 +76,19 @@ def measured_std(model: Surrogate, std: Tensor) -> Tensor:
     farthest = (misses / deviations).abs().quantile(0.9, dim=1, interpolation="higher")
     noise = (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
     return (std.square() + noise).sqrt() * (farthest / HALF_OF_90_PERCENT).clamp_min(1.0)
+
+
+def counting_std(outcomes: Outcomes, values: Matrix, mean: Matrix) -> Matrix:
+    """Return the standard deviations, m and standardised, that counting gives objectives which are shares of samples.
+
+    Args:
+        outcomes: How the model sees objectives.
+        values: Of whole evaluations, n x m, in the history's units.
+        mean: Forecast objectives, m, standardised.
+    """
+    m = outcomes.n_objectives
+    units, _ = outcomes.objective_units(mean, np.zeros(m))
+    grains = np.array([np.diff(np.unique([0.0, *column])).min(initial=np.inf) for column in np.abs(values.T)])
+    spread = np.sqrt(np.maximum(units, 0.0) * np.where(np.isfinite(grains), grains, 0.0))
+    of_logarithm = spread / np.where(units > 0, units, 1.0)
+    return np.asarray(np.where(outcomes.logarithmic, of_logarithm, spread) / outcomes.scales[:m])

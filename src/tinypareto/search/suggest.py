@@ -24,7 +24,7 @@ from tinypareto.search.best_point import Reward, best_new_point, best_unseen
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.first_trials import earlier_points, from_design, kept, stream_of
-from tinypareto.search.forecast import forecaster, measured_std
+from tinypareto.search.forecast import counting_std, forecaster, measured_std
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.hypervolume_reward import (
     MOST_OBJECTIVES,
@@ -161,7 +161,7 @@ def _from_policies(
         point = best_unseen(space, candidates, worth, seen, rng, otherwise=point)
     if known is not None:
         point = kept(space, known, point, seen, seed)
-    return _explained(space, point, policy, paths, model, outcomes, reward, config)
+    return _explained(space, point, policy, paths, usable, model, outcomes, reward, config)
 
 
 def _reward(
@@ -205,6 +205,7 @@ def _explained(
     point: Matrix,
     policy: int | None,
     paths: Matrix,
+    usable: History,
     model: Surrogate,
     outcomes: Outcomes,
     reward: Reward,
@@ -217,6 +218,9 @@ def _explained(
     mean, std = hoped if told is model else look_up(told, query)
     m = outcomes.n_objectives
     centre, spread = mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy()
+    counted = counting_std(outcomes, usable.values[usable.whole], centre)
+    counted = np.where(np.isin(np.arange(m), config.noisy_objectives), counted, 0.0)
+    measured = np.hypot(measured_std(told, std[:, 0])[:m].cpu().numpy(), counted)
     units = outcomes.objective_units(centre, spread)
     return Suggestion(
         parameters=space.decode(point),
@@ -228,7 +232,7 @@ def _explained(
         std=units[1],
         reward=float(reward.of_prediction(*hoped)[0]),
         feasibility=float(_feasibility(reward).of_prediction(*hoped).exp()[0]),
-        interval=outcomes.intervals(centre, measured_std(told, std[:, 0])[:m].cpu().numpy()),
+        interval=outcomes.intervals(centre, measured),
     )
 
 
