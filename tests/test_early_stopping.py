@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import tinypareto.stop_rule
 from tinypareto.cli import app
-from tinypareto.early_stopping import NEVER, EarlyStopping
+from tinypareto.early_stopping import EXPECTED, NEVER, EarlyStopping
 from tinypareto.errors import ExperimentError, StudyError
 from tinypareto.evaluation import evaluate
 from tinypareto.evaluation_record import read_evaluation
@@ -127,7 +127,8 @@ def test_what_a_stopped_training_showed_is_no_network_but_an_observation(study):
     trials = optuna.load_study(study_name=None, storage=storage).get_trials(deepcopy=False)
     for trial in (trial for trial in trials if trial.state == TrialState.PRUNED):
         seen = observations(trial)
-        assert seen
+        assert seen[-1].fidelity == EXPECTED
+        assert seen[-1].parameters == trial.params
         found = {network.step for network in history.trials[trial.number].networks}
         assert all(
             (history.trials[trial.number].folder / f"step{step}" / "firmware.elf").exists() for step in found

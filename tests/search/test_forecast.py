@@ -105,6 +105,7 @@ def test_what_is_told_does_not_change_what_is_suggested(case):
     np.testing.assert_array_equal(plain.point, told.point)
     assert plain.reward == told.reward
     assert plain.feasibility == told.feasibility
+    assert plain.mean[0] != told.mean[0]
     assert (plain.interval[0] != told.interval[0]).all()
 
 
