@@ -34,7 +34,8 @@ from tinypareto.experiment import Experiment, load_experiment
 from tinypareto.network.cost import parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.prune import PruningConfig
-from tinypareto.network.train import TrainingConfig, build_network, train_network
+from tinypareto.network.train import build_network, train_network
+from tinypareto.network.training_config import TrainingConfig
 from tinypareto.provenance import provenance
 from tinypareto.space import Space
 from tinypareto.threads import use_one_thread

@@ -70,6 +70,8 @@ LAYERS = [
     "network.prune",
     "network.filter_pruner",
     "network.pruned_shapes",
+    "network.training_config",
+    "network.training_loop",
     "network.train",
     "network.onnx_export",
     "network.quantize",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinypareto.network.data import Data, Split
     from tinypareto.network.prune import PruningConfig
     from tinypareto.network.quantize import QuantizationConfig
-    from tinypareto.network.train import TrainingConfig
+    from tinypareto.network.training_config import TrainingConfig
     from tinypareto.report.page import write_report
     from tinypareto.results import front_rows
     from tinypareto.study import run_search
@@ -37,7 +37,7 @@ _HOME = {
     "SearchSettings": "study",
     "Split": "network.data",
     "TinyParetoError": "errors",
-    "TrainingConfig": "network.train",
+    "TrainingConfig": "network.training_config",
     "add_observations": "hosts.observations",
     "compile_model": "mcu.compiled_folder",
     "front_rows": "results",

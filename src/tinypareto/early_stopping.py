@@ -9,7 +9,7 @@ from tinypareto.experiment import Experiment, Parameters, parameters_at, train_a
 from tinypareto.hosts.observations import Observation
 from tinypareto.known_sizes import KnownSizes
 from tinypareto.network.prune import PruningConfig
-from tinypareto.network.train import TrainingConfig
+from tinypareto.network.training_config import TrainingConfig
 from tinypareto.stop_rule import ERROR, StopRule, error_to_beat, factors
 from tinypareto.trials import History, read_metrics
 

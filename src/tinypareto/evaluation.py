@@ -32,7 +32,8 @@ from tinypareto.network.cost import macs
 from tinypareto.network.data import Data, Split
 from tinypareto.network.device import choose_device
 from tinypareto.network.metrics import never_predicted
-from tinypareto.network.train import EpochRecord, NetworkOnPath, TrainedNetwork, build_network, predict
+from tinypareto.network.train import NetworkOnPath, TrainedNetwork, build_network, predict
+from tinypareto.network.training_loop import EpochRecord
 from tinypareto.stop_rule import StopRule
 
 SIMULATED_SAMPLES = 16  # of every trial: host build and simulated core must give the same bytes

@@ -22,7 +22,8 @@ from tinypareto.network import metrics
 from tinypareto.network.data import Data, calibration_samples
 from tinypareto.network.prune import PathStep, PruningConfig, is_sparsity
 from tinypareto.network.quantize import QuantizationConfig, QuantizedNetwork, quantize_network
-from tinypareto.network.train import OnEpoch, TrainedNetwork, TrainingConfig, train_network
+from tinypareto.network.train import OnEpoch, TrainedNetwork, train_network
+from tinypareto.network.training_config import TrainingConfig
 
 Parameters: TypeAlias = Mapping[str, Any]
 Metric: TypeAlias = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]

@@ -11,7 +11,7 @@ from tinypareto.errors import ExperimentError
 from tinypareto.experiment import Experiment, Parameters, parameters_at, train_and_prune, training_path
 from tinypareto.known_sizes import SizeFunction
 from tinypareto.network.prune import PathStep
-from tinypareto.network.train import TrainingConfig
+from tinypareto.network.training_config import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import math
 from tinypareto.experiment import Parameters
 from tinypareto.network.data import Data
 from tinypareto.network.prune import PruningConfig
-from tinypareto.network.train import TrainingConfig
+from tinypareto.network.training_config import TrainingConfig
 from tinypareto.search.known import InputFunction
 
 

@@ -7,7 +7,7 @@ from tinypareto.early_stopping import EarlyStopping
 from tinypareto.evaluation_record import Evaluation
 from tinypareto.experiment import Experiment, parameters_at, training_path
 from tinypareto.hosts.observations import Observation, add_observations
-from tinypareto.network.train import TrainingConfig
+from tinypareto.network.training_config import TrainingConfig
 from tinypareto.trials import FAILURE, STOPPED_AT
 
 

@@ -13,7 +13,7 @@ from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.filter_pruner import prune_untrained
 from tinypareto.network.prune import PruningConfig
 from tinypareto.network.quantize import QuantizationConfig, quantize_network
-from tinypareto.network.train import TrainingConfig
+from tinypareto.network.training_config import TrainingConfig
 from tinypareto.space import Space
 from tinypareto.static_footprint import KNOWN, StaticFootprint
 

@@ -11,7 +11,9 @@ from tinypareto.errors import ConfigError, DataError, TrainingError
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.prune import PruningConfig, kept_filters
-from tinypareto.network.train import TrainingConfig, _Loop, build_network, predict, train_network
+from tinypareto.network.train import build_network, predict, train_network
+from tinypareto.network.training_config import TrainingConfig
+from tinypareto.network.training_loop import TrainingLoop
 
 NO_PRUNING = PruningConfig()
 HALF = PruningConfig(sparsity={"0": 0.5}, start=0.3, steps=2)
@@ -376,7 +378,9 @@ def test_weights_on_the_path_are_the_means_of_their_epoch_and_statistics_those_o
         return inputs
 
     data = data_of()
-    loop = _Loop(network(), data, TrainingConfig(epochs=3, batch_size=16), HALF, 0, F.cross_entropy, note)
+    loop = TrainingLoop(
+        network(), data, TrainingConfig(epochs=3, batch_size=16), HALF, 0, F.cross_entropy, note
+    )
     seen = loop.model
     loop.run_epoch(0, average=True)
     averaged = loop.averaged()

@@ -3,6 +3,7 @@
 import contextlib
 
 import torch
+from torch import nn
 
 from tinypareto.errors import ConfigError
 
@@ -50,3 +51,8 @@ def mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[N
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     return contextlib.nullcontext()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a network is; the processor if it has no parameters."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
