@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-OPTIMISM = 0.2  # quantile of the factors: one training in five did better than is hoped for
+OPTIMISM = 0.4  # quantile of the factors: two trainings in five did better than is hoped for
 FEWEST_CURVES = 10  # below, too little is known of how trainings go
 ERROR = "error"
 
