@@ -57,14 +57,15 @@ class EarlyStopping:
         found = factors(curves, epochs)
         if found is None:
             return NEVER
+        hoped, usual = found
         front = [network.objectives for network in history.front()]
         hopeless = history.description.scales[ERROR]
         to_come = [(at.epochs, parameters_at(parameters, at)) for at in training_path(parameters)]
         beat = [(end, self._to_beat(at, front, hopeless)) for end, at in [*to_come, (epochs, parameters)]]
         return StopRule(
-            factors=found[0],
+            factors=hoped,
             to_beat=tuple(max(error for end, error in beat if end > done) for done in range(1, epochs)),
-            usual=found[1],
+            usual=usual,
         )
 
     def _to_beat(self, parameters: Parameters, front: list[Mapping[str, float]], hopeless: float) -> float:
@@ -83,10 +84,8 @@ class EarlyStopping:
         Only what it has shown would leave the sampler hoping for the same end again.
         """
         parameters = stopped.parameters
-        epochs, pruning = (
-            TrainingConfig.from_parameters(parameters).epochs,
-            PruningConfig.from_parameters(parameters),
-        )
+        epochs = TrainingConfig.from_parameters(parameters).epochs
+        pruning = PruningConfig.from_parameters(parameters)
         at = pruning.reached(len(stopped.curve), epochs)
         assert stopped.expected_error is not None
         return (

@@ -74,8 +74,9 @@ def evaluate(
     print(f"{experiment.name}, seed {seed}: {dict(parameters)}")
     with clock.stage("train"):
         network, curve, trained_on = _trained(experiment, data, parameters, seed, stop, device)
-    stopped = stop is not None and stop.ends(curve)
-    if stop is not None and stopped:
+    expected_error = stop.expected(curve) if stop is not None and stop.ends(curve) else None
+    stopped = expected_error is not None
+    if stopped:
         print(f"stopped after {len(curve)} epochs: nothing to come could join the front")
         evaluation = Evaluation(
             parameters=dict(parameters),
@@ -83,7 +84,7 @@ def evaluate(
             warnings=network.warnings,
             versions=versions(),
             stopped=True,
-            expected_error=stop.expected(curve),
+            expected_error=expected_error,
         )
     else:
         evaluation = _measured(experiment, data, network, parameters, seed, folder, clock)

@@ -2,7 +2,7 @@
 
     e_t       validation error of the float network with mean weights of the epoch in which share t of the training ends
     f_t       min_(s > t) e_s / e_t, the factor by which a training still lowered its error
-    reach(t)  e_t times a low quantile of f_t over the study's trainings: what can be hoped for
+    reach(t)  e_t times a quantile of f_t below the median, over the study's trainings: what can be hoped for
     beat(t)   the largest error with which a network still to come, whose sizes are known, would join the front
 
 The training ends where reach(t) >= beat(t). What it would have come to is estimated as e_t times the median of

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tinypareto.errors import ConfigError, DataError, TrainingError
+from tinypareto.errors import DataError, TrainingError
 from tinypareto.network.cost import macs, parameter_count
 from tinypareto.network.data import Data, Split
 from tinypareto.network.prune import PruningConfig, kept_filters
@@ -331,29 +331,6 @@ def test_errors_that_explain_themselves_pass_through(problem):
 def test_wrong_number_of_outputs_is_rejected_with_a_remedy(values, outputs):
     with pytest.raises(TrainingError, match="change its last layer"):
         build_network(lambda parameters: network(outputs), {}, data_of(values=values), 0)
-
-
-def test_training_settings_are_read_from_a_trials_parameters():
-    config = TrainingConfig.from_parameters({"epochs": 3, "optimizer": "adam", "width": 9})
-    assert config == TrainingConfig(epochs=3, optimizer="adam")
-
-
-@pytest.mark.parametrize(
-    ("settings", "remedy"),
-    [
-        ({"epochs": 0}, "epochs must be at least 1, got 0; raise it"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"learning_rate": float("nan")}, "learning_rate must be positive"),
-        ({"momentum": 1.0}, "lower it"),
-        ({"weight_decay": -1.0}, "set 0 for none"),
-        ({"optimizer": "lion"}, "'lion'; pick one of them"),
-        ({"schedule": "step"}, "'step'; pick one of them"),
-    ],
-)
-def test_impossible_setting_is_rejected_with_a_remedy(settings, remedy):
-    with pytest.raises(ConfigError, match=remedy):
-        TrainingConfig(**settings)
 
 
 def test_path_holds_the_network_before_each_step_with_the_sparsity_that_it_had():

@@ -109,8 +109,8 @@ def train_network(
             the targets are real values.
         augment: (b inputs, generator) -> b inputs, called on every batch; default: what ``training`` names.
         on_epoch: Called after every epoch with its record and a network in evaluation mode whose weights are means over
-            the epoch, which tells more of what a training will come to than its last weights do: three to four times
-            lower errors in its first half. It must not be changed. The training ends there if True is returned.
+            the epoch, which tell more of what a training will come to than its last weights do. It must not be changed.
+            The training ends there if True is returned.
 
     Raises:
         TrainingError: If the loss or a weight becomes NaN or infinite, or the network cannot be pruned.
@@ -129,9 +129,10 @@ def train_network(
             history.append(loop.run_epoch(epoch, average=at is not None or on_epoch is not None))
             if at is not None:
                 path.append(_on_path(at, history[-1], loop.averaged()))
-            if on_epoch is not None:
-                if on_epoch(history[-1], loop.glimpse() if at is None else path[-1].model):
-                    break
+            if on_epoch is not None and on_epoch(
+                history[-1], loop.glimpse() if at is None else path[-1].model
+            ):
+                break
         loop.model.zero_grad(set_to_none=True)
         _check_finite(loop.model, training)  # the last update is followed by no loss that would tell
         return TrainedNetwork(

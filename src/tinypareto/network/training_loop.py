@@ -38,7 +38,7 @@ class TrainingLoop:
     """One training under way: the network, its optimizer and the data on the network's device."""
 
     EVIDENCE = (
-        256  # training samples that the heuristics taylor and apoz see at each step, and a glimpse is of
+        256  # training samples that the heuristics taylor and apoz see, and the normalisation of a glimpse
     )
     CHECKED = 20  # batches after which losses are looked at: a GPU would stand still for each look
     STATISTICS = 256  # of a batch, when the mean and variance of normalised values are found anew

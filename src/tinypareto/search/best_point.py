@@ -20,9 +20,8 @@ Matrix = npt.NDArray[np.float64]
 Worth = Callable[[Matrix], Matrix]  # points q x d to rewards q
 Reward = PosterReward | HypervolumeImprovement
 
-N_LOOKED_UP = (
-    8  # points of each policy's path that known functions are asked about, and four times as many of all
-)
+# Points that known functions are asked about: of each policy's path, and of all paths together.
+N_OF_EACH, N_OF_ALL = 8, 32
 N_CHANGES = 3
 N_TRACED = 24  # of which, or of all, what is evaluated on the way is looked at
 
@@ -108,8 +107,8 @@ def _promising(rows: npt.NDArray[np.int64], scores: Matrix, *, length: int) -> n
         length: Of a policy's path.
     """
     policies = rows // length
-    chosen = [_largest(rows[policies == policy], scores, N_LOOKED_UP) for policy in np.unique(policies)]
-    return np.unique(np.concatenate([*chosen, _largest(rows, scores, 4 * N_LOOKED_UP)]))
+    chosen = [_largest(rows[policies == policy], scores, N_OF_EACH) for policy in np.unique(policies)]
+    return np.unique(np.concatenate([*chosen, _largest(rows, scores, N_OF_ALL)]))
 
 
 def _largest(rows: npt.NDArray[np.int64], scores: Matrix, count: int) -> npt.NDArray[np.int64]:

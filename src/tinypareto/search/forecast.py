@@ -16,12 +16,54 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tinypareto.search.config import SearchConfig
 from tinypareto.search.gaussian_process import GaussianProcesses
 from tinypareto.search.marginal_likelihood import expecting_noise
 from tinypareto.search.outcomes import HALF_OF_90_PERCENT, Outcomes
-from tinypareto.search.surrogate import Fallible, Informed, Learnt, MultiFidelity, PartlyKnown, Surrogate
+from tinypareto.search.surrogate import (
+    Fallible,
+    Informed,
+    Learnt,
+    MultiFidelity,
+    PartlyKnown,
+    Surrogate,
+    look_up,
+)
 
 Matrix = npt.NDArray[np.float64]
+
+
+def forecast(
+    model: Surrogate,
+    hoped: tuple[Tensor, Tensor],
+    outcomes: Outcomes,
+    values: Matrix,
+    point: Tensor,
+    config: SearchConfig,
+) -> tuple[Matrix, Matrix, Matrix]:
+    """Return what is expected of the objectives at a point, standardised, m each.
+
+    Args:
+        model: What the search believes.
+        hoped: What it predicts at the point: `look_up`, which costs calls of known functions.
+        outcomes: How it sees objectives.
+        values: Of whole evaluations, n x m, in the history's units.
+        point: 1 x d.
+        config: Says which objectives are noisy.
+
+    Returns:
+        Mean, its standard deviation, and the standard deviation of a measurement.
+    """
+    m = outcomes.n_objectives
+    noisy = np.isin(np.arange(len(outcomes.means)), config.noisy_objectives)
+    if isinstance(model, Fallible):
+        noisy = np.append(noisy, False)
+    told = forecaster(model, model.tensor(noisy), choose_kernel=config.choose_kernel)
+    mean, std = (found[:, 0] for found in (hoped if told is model else look_up(told, point)))
+    centre = mean[:m].cpu().numpy()
+    counted = np.where(noisy[:m], counting_std(outcomes, values, centre), 0.0)
+    measured = np.hypot(measured_std(told, std)[:m].cpu().numpy(), counted)
+    return centre, std[:m].cpu().numpy(), measured
 
 
 def forecaster(model: Surrogate, noisy: Tensor, *, choose_kernel: bool) -> Surrogate:

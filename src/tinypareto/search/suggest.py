@@ -24,7 +24,7 @@ from tinypareto.search.best_point import Reward, best_new_point, best_unseen
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.ensemble import trained_paths
 from tinypareto.search.first_trials import earlier_points, from_design, kept, stream_of
-from tinypareto.search.forecast import counting_std, forecaster, measured_std
+from tinypareto.search.forecast import forecast
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.hypervolume_reward import (
     MOST_OBJECTIVES,
@@ -213,15 +213,8 @@ def _explained(
 ) -> Suggestion:
     query = model.tensor(point[None])
     hoped = look_up(model, query)
-    noisy = model.tensor(np.isin(np.arange(len(hoped[0])), config.noisy_objectives))
-    told = forecaster(model, noisy, choose_kernel=config.choose_kernel)
-    mean, std = hoped if told is model else look_up(told, query)
-    m = outcomes.n_objectives
-    centre, spread = mean[:m, 0].cpu().numpy(), std[:m, 0].cpu().numpy()
-    counted = counting_std(outcomes, usable.values[usable.whole], centre)
-    counted = np.where(np.isin(np.arange(m), config.noisy_objectives), counted, 0.0)
-    measured = np.hypot(measured_std(told, std[:, 0])[:m].cpu().numpy(), counted)
-    units = outcomes.objective_units(centre, spread)
+    mean, std, measured = forecast(model, hoped, outcomes, usable.values[usable.whole], query, config)
+    units = outcomes.objective_units(mean, std)
     return Suggestion(
         parameters=space.decode(point),
         point=point,
@@ -232,7 +225,7 @@ def _explained(
         std=units[1],
         reward=float(reward.of_prediction(*hoped)[0]),
         feasibility=float(_feasibility(reward).of_prediction(*hoped).exp()[0]),
-        interval=outcomes.intervals(centre, measured),
+        interval=outcomes.intervals(mean, measured),
     )
 
 
