@@ -9,6 +9,7 @@ FEW = 10  # modules; PyTorch alone has hundreds that it loads when something is 
 TRIAL = """
 import sys, tempfile
 from pathlib import Path
+import jinja2
 import tinypareto.trial_preload
 from small_experiments import iris
 from tinypareto.evaluation import evaluate
@@ -19,6 +20,7 @@ data = experiment.read_data()
 parameters = {"width": 8, "epochs": 3, "sparsity": 0.5, "pruning_steps": 2, "learning_rate": 0.01}
 parameters["optimizer"] = sys.argv[1]
 before = set(sys.modules)
+jinja2.Environment.compile = None  # a template that is not compiled yet ends the trial
 with tempfile.TemporaryDirectory() as folder:
     evaluate(experiment, data, parameters, 0, Path(folder), harvest=(0, 1))
 print(*sorted(set(sys.modules) - before), file=sys.stderr)

@@ -73,7 +73,9 @@ def evaluate(
     write_json(folder / "parameters.json", {"seed": seed, "parameters": dict(parameters)})
     print(f"{experiment.name}, seed {seed}: {dict(parameters)}")
     with clock.stage("train"):
-        network, curve, trained_on = _trained(experiment, data, parameters, seed, stop, device)
+        network, curve, trained_on = _trained(
+            experiment, data, parameters, seed, stop, device, keep_path=len(harvest) > 0
+        )
     expected_error = stop.expected(curve) if stop is not None and stop.ends(curve) else None
     stopped = expected_error is not None
     if stopped:
@@ -112,13 +114,15 @@ def _trained(
     seed: int,
     stop: StopRule | None,
     device: str,
+    *,
+    keep_path: bool,
 ) -> tuple[TrainedNetwork, tuple[float, ...], torch.device]:
     """Return the network, the errors that the rule was applied to if there is one, and where it was trained."""
     model = build_network(experiment.build_model, parameters, data, seed)
     trained_on = choose_device(device, macs(model, torch.zeros(1, *data.sample_shape)))
     print(f"device: {trained_on}")
     model = model.to(trained_on)
-    if stop is None:
+    if experiment.train is not train_and_prune:
         return experiment.train(model, data, parameters, seed), (), trained_on
     curve: list[float] = []
 
@@ -126,9 +130,10 @@ def _trained(
         outputs = predict(model, data.validation.inputs)
         curve.append(float(experiment.metric(outputs, data.validation.targets)))
         print(f"epoch {record.epoch + 1}: loss {record.loss:.4g}, error {curve[-1]:.4g}")
-        return stop.ends(curve)
+        return stop is not None and stop.ends(curve)
 
-    network = train_and_prune(model, data, parameters, seed, on_epoch)
+    watching = None if stop is None else on_epoch
+    network = train_and_prune(model, data, parameters, seed, watching, keep_path=keep_path)
     return network, tuple(curve), trained_on
 
 

@@ -34,12 +34,18 @@ SAME_ON_EVERY_CORE = ("error", "flops")  # what does not depend on the target
 
 
 def train_and_prune(
-    model: nn.Module, data: Data, parameters: Parameters, seed: int, on_epoch: OnEpoch | None = None
+    model: nn.Module,
+    data: Data,
+    parameters: Parameters,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    *,
+    keep_path: bool = False,
 ) -> TrainedNetwork:
     """Train and prune as the recognised names in ``parameters`` say: the default ``Experiment.train``."""
     training = TrainingConfig.from_parameters(parameters)
     pruning = PruningConfig.from_parameters(parameters)
-    return train_network(model, data, training, pruning, seed=seed, on_epoch=on_epoch)
+    return train_network(model, data, training, pruning, seed=seed, on_epoch=on_epoch, keep_path=keep_path)
 
 
 def training_path(parameters: Parameters) -> tuple[PathStep, ...]:

@@ -48,7 +48,15 @@ def network(outputs=2, seed=0, width=8):
 
 
 def train(
-    model=None, data=None, pruning=NO_PRUNING, seed=0, loss=None, augment=None, on_epoch=None, **training
+    model=None,
+    data=None,
+    pruning=NO_PRUNING,
+    seed=0,
+    loss=None,
+    augment=None,
+    on_epoch=None,
+    keep_path=False,
+    **training,
 ):
     config = TrainingConfig(**{"epochs": 4, "batch_size": 16, **training})
     return train_network(
@@ -60,6 +68,7 @@ def train(
         loss=loss,
         augment=augment,
         on_epoch=on_epoch,
+        keep_path=keep_path,
     )
 
 
@@ -334,7 +343,7 @@ def test_wrong_number_of_outputs_is_rejected_with_a_remedy(values, outputs):
 
 
 def test_path_holds_the_network_before_each_step_with_the_sparsity_that_it_had():
-    trained = train(pruning=HALF, epochs=6)
+    trained = train(pruning=HALF, epochs=6, keep_path=True)
     assert [(one.at.step, one.at.epochs) for one in trained.path] == [(0, 2), (1, 4)]
     widths = [one.model[0].out_channels for one in trained.path] + [trained.model[0].out_channels]
     assert widths == [8, kept_filters(8, 0.5 * (1 - 0.5**3)), 4]
@@ -377,15 +386,16 @@ def test_who_watches_a_training_sees_networks_at_rest_and_changes_nothing():
         pruning=HALF,
         epochs=6,
         on_epoch=lambda record, model: seen.append((record.epoch, model.training, model)),
+        keep_path=True,
     )
+    assert len(watched.path) == 2
     assert [(epoch, training) for epoch, training, _ in seen] == [(epoch, False) for epoch in range(6)]
     assert all(seen[one.at.epochs - 1][2] is one.model for one in watched.path)
     assert same(state(watched), state(train(pruning=HALF, epochs=6)))
 
 
-def test_training_does_not_depend_on_what_is_kept_of_its_path(monkeypatch):
-    with_path = train(pruning=HALF, epochs=6)
-    monkeypatch.setattr(PruningConfig, "path", lambda config, epochs: ())
+def test_training_does_not_depend_on_whether_its_path_is_kept():
+    with_path = train(pruning=HALF, epochs=6, keep_path=True)
     without = train(pruning=HALF, epochs=6)
     assert len(with_path.path) == 2
     assert without.path == ()

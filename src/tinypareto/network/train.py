@@ -45,7 +45,7 @@ class TrainedNetwork:
     warnings: tuple[str, ...]
     macs: int  # of one sample; FLOPs are twice that
     parameters: int
-    path: tuple[NetworkOnPath, ...] = ()  # in order of the steps
+    path: tuple[NetworkOnPath, ...] = ()  # in order of the steps, if it was to be kept
 
 
 def build_network(
@@ -93,6 +93,7 @@ def train_network(
     loss: Loss | None = None,
     augment: Augment | None = None,
     on_epoch: OnEpoch | None = None,
+    keep_path: bool = False,
 ) -> TrainedNetwork:
     """Train and prune a copy of ``model`` on the training split, on the device where ``model`` is.
 
@@ -111,6 +112,7 @@ def train_network(
         on_epoch: Called after every epoch with its record and a network in evaluation mode whose weights are means over
             the epoch, which tell more of what a training will come to than its last weights do. It must not be changed.
             The training ends there if True is returned.
+        keep_path: Whether the networks are wanted that the training passes through, one before each pruning step.
 
     Raises:
         TrainingError: If the loss or a weight becomes NaN or infinite, or the network cannot be pruned.
@@ -123,7 +125,7 @@ def train_network(
         )
         history: list[EpochRecord] = []
         path = []
-        to_come = {at.epochs: at for at in pruning.path(training.epochs)}
+        to_come = {at.epochs: at for at in pruning.path(training.epochs)} if keep_path else {}
         for epoch in range(training.epochs):
             at = to_come.get(epoch + 1)
             history.append(loop.run_epoch(epoch, average=at is not None or on_epoch is not None))

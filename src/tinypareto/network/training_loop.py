@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import update_bn
+from torch.optim.swa_utils import get_swa_multi_avg_fn, update_bn
 
 from tinypareto.errors import TrainingError
 from tinypareto.network.augment import Augment
@@ -37,9 +37,8 @@ class EpochRecord:
 class TrainingLoop:
     """One training under way: the network, its optimizer and the data on the network's device."""
 
-    EVIDENCE = (
-        256  # training samples that the heuristics taylor and apoz see, and the normalisation of a glimpse
-    )
+    EVIDENCE = 256  # training samples that the heuristics taylor and apoz see
+    GLIMPSED = 128  # of these, what the normalisation of a glimpse sees
     CHECKED = 20  # batches after which losses are looked at: a GPU would stand still for each look
     STATISTICS = 256  # of a batch, when the mean and variance of normalised values are found anew
 
@@ -65,6 +64,8 @@ class TrainingLoop:
         self._steps = pruning.steps_by_epoch(training.epochs)
         self._optimizer = self._new_optimizer()
         self._means: list[torch.Tensor] = []  # of each parameter over an epoch's batches, if they are wanted
+        self._update_means = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
+        self._measure()
         self._batches_done = 0
         full, rest = divmod(len(data.train), training.batch_size)
         # Batch normalisation has no variance of a single sample, so a last batch of one is left out.
@@ -80,16 +81,17 @@ class TrainingLoop:
         order = self._order()
         for begin in range(0, len(order), self.CHECKED):
             steps = []
-            for place, batch in enumerate(order[begin : begin + self.CHECKED], begin + 1):
+            for place, batch in enumerate(order[begin : begin + self.CHECKED], begin):
                 steps.append(self._train_batch(batch))
-                self._update_means(1 / place)
+                if average:
+                    self._update_means(self._means, list(self.model.parameters()), place)
             losses += self._finite(torch.stack(steps), epoch)
         return EpochRecord(
             epoch=epoch,
             loss=sum(losses) / len(losses),
             learning_rate=first_rate,
-            macs=macs(self.model, self._inputs[:1]),
-            parameters=parameter_count(self.model),
+            macs=self._macs,
+            parameters=self._parameters,
             removed_filters=removed,
         )
 
@@ -104,7 +106,7 @@ class TrainingLoop:
 
     def glimpse(self) -> nn.Module:
         """Return the same, seen quickly: its batch normalisation knows few samples."""
-        return self._with_means(self._inputs[self._evidence])
+        return self._with_means(self._inputs[self._evidence[: self.GLIMPSED]])
 
     def _with_means(self, inputs: torch.Tensor) -> nn.Module:
         model = copy.deepcopy(self.model)
@@ -116,12 +118,9 @@ class TrainingLoop:
             update_bn((batch.contiguous(memory_format=self._format) for batch in batches), model)
         return model.eval()
 
-    def _update_means(self, share: float) -> None:
-        """Let the weights count as ``share`` of their means: a tenth of the time that `AveragedModel` takes."""
-        if self._means:
-            with torch.no_grad():
-                for mean, parameter in zip(self._means, self.model.parameters(), strict=True):
-                    mean.lerp_(parameter, share)
+    def _measure(self) -> None:
+        """Count what only pruning changes."""
+        self._macs, self._parameters = macs(self.model, self._inputs[:1]), parameter_count(self.model)
 
     def _prune(self, share: float) -> int:
         score = importance(
@@ -135,6 +134,7 @@ class TrainingLoop:
         # The step replaced the parameters: the old optimizer would train tensors that nothing reads. Momentum
         # starts from zero again.
         self._optimizer = self._new_optimizer()
+        self._measure()
         return removed
 
     def _train_batch(self, batch: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Graph and arena plan -> the files of a C project that builds by itself."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -154,6 +155,13 @@ def _common_context(graph: Graph, plan: ArenaPlan, target: Target, compiler: Com
     }
 
 
+def load_templates() -> None:
+    """Compile the templates now; the first project would, in each process anew."""
+    for name in _environment().list_templates(extensions=["j2"]):
+        _environment().get_template(name)
+
+
+@cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tinypareto.mcu", "emit"),
