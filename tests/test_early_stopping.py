@@ -205,5 +205,5 @@ def test_rule_is_open_where_something_is_still_to_gain(study, sizes):
     smallest = {**PARAMETERS, "width": 16, "sparsity": 0.9}
     rule = stopping.rule(smallest, dataclasses.replace(history, trials=()))
     assert rule == NEVER
-    assert np.isfinite(stopping._to_beat(smallest, [], 0.7))
-    assert stopping._to_beat(smallest, [], 0.7) == 0.7
+    scales = dict.fromkeys(stepwise.objectives, np.inf) | {"error": 0.7}
+    assert stopping._to_beat(smallest, [], scales) == 0.7

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinypareto.front import normalised_hypervolume
-from tinypareto.stop_rule import FEWEST_CURVES, StopRule, error_to_beat, factors
+from tinypareto.stop_rule import FEWEST_CURVES, NOTICEABLE, StopRule, error_to_beat, factors
 
-SCALES = [1.0, 100.0, 100.0]
+SCALES = {"error": 1.0, "rom_bytes": 100.0, "flops": 100.0}
 
 
 def test_factors_of_equal_curves_are_what_each_still_gained():
@@ -68,16 +68,28 @@ networks = st.lists(st.tuples(*(st.integers(1, 9) for _ in SCALES)), max_size=8)
 
 
 @given(networks, st.tuples(st.integers(1, 9), st.integers(1, 9)))
-def test_error_to_beat_is_where_a_network_begins_to_add_hypervolume(found, sizes):
+def test_error_to_beat_is_where_a_network_begins_to_add_a_noticeable_share(found, sizes):
     values = np.array([[e / 10, 10.0 * a, 10.0 * b] for e, a, b in found]).reshape(-1, 3)
-    names = ("error", "rom_bytes", "flops")
-    front = [dict(zip(names, row, strict=True)) for row in values]
+    front = [dict(zip(SCALES, row, strict=True)) for row in values]
     known = {"rom_bytes": 10.0 * sizes[0], "flops": 10.0 * sizes[1]}
-    error = error_to_beat(known, front, 1.0)
+    error = error_to_beat(known, front, SCALES)
 
-    def gain(at):
+    def share(at):
         new = np.vstack([values, [at, known["rom_bytes"], known["flops"]]])
-        return normalised_hypervolume(new, SCALES) - normalised_hypervolume(values, SCALES)
+        before, after = (normalised_hypervolume(some, list(SCALES.values())) for some in (values, new))
+        return after / before - 1 if before else after
 
-    assert gain(error) == pytest.approx(0.0, abs=1e-12)
-    assert gain(error - 0.01) > 1e-9
+    least = NOTICEABLE if found else 0.0
+    assert error == 0.0 or share(error - 1e-5) > least - 1e-9
+    assert share(error + 1e-5) <= least + 1e-9
+
+
+def test_network_that_is_hardly_smaller_has_little_to_gain():
+    front = [{"error": 0.1, "rom_bytes": 50.0, "flops": 50.0}]  # 0.9 x 0.5 x 0.5
+    assert error_to_beat({"rom_bytes": 40.0, "flops": 50.0}, front, SCALES) == pytest.approx(
+        # (1 - e) x 0.6 x 0.5 is a little more, also with an error above that of the network which is there
+        1 - (0.9 * 0.5 * 0.5 * NOTICEABLE) / (0.1 * 0.5),
+        abs=1e-5,
+    )
+    assert error_to_beat({"rom_bytes": 49.99, "flops": 50.0}, front, SCALES) < 0.1
+    assert error_to_beat({"rom_bytes": 50.0, "flops": 50.0}, [{**front[0], "error": 1e-5}], SCALES) == 0.0

@@ -59,16 +59,18 @@ class EarlyStopping:
             return NEVER
         hoped, usual = found
         front = [network.objectives for network in history.front()]
-        hopeless = history.description.scales[ERROR]
+        scales = history.description.scales
         to_come = [(at.epochs, parameters_at(parameters, at)) for at in training_path(parameters)]
-        beat = [(end, self._to_beat(at, front, hopeless)) for end, at in [*to_come, (epochs, parameters)]]
+        beat = [(end, self._to_beat(at, front, scales)) for end, at in [*to_come, (epochs, parameters)]]
         return StopRule(
             factors=hoped,
             to_beat=tuple(max(error for end, error in beat if end > done) for done in range(1, epochs)),
             usual=usual,
         )
 
-    def _to_beat(self, parameters: Parameters, front: list[Mapping[str, float]], hopeless: float) -> float:
+    def _to_beat(
+        self, parameters: Parameters, front: list[Mapping[str, float]], scales: Mapping[str, float]
+    ) -> float:
         if any(excess(parameters) > 0 for excess in self.sizes.constraints.values()):
             return 0.0  # no error is low enough
         known = {
@@ -76,7 +78,7 @@ class EarlyStopping:
             for place, name in enumerate(self.experiment.objectives)
             if name != ERROR
         }
-        return error_to_beat(known, front, hopeless)
+        return error_to_beat(known, front, {name: scales[name] for name in self.experiment.objectives})
 
     def observations(self, stopped: Evaluation) -> tuple[Observation, Observation]:
         """Return what a stopped training has shown, the float network's error, and what its end is expected to be.

@@ -1,9 +1,10 @@
-"""A training is stopped when no network that it has still to pass through can join the front any more.
+"""A training is stopped when no network that it has still to pass through can improve the front noticeably any more.
 
     e_t       validation error of the float network with mean weights of the epoch in which share t of the training ends
     f_t       min_(s > t) e_s / e_t, the factor by which a training still lowered its error
     reach(t)  e_t times a quantile of f_t below the median, over the study's trainings: what can be hoped for
-    beat(t)   the largest error with which a network still to come, whose sizes are known, would join the front
+    beat(t)   the largest error with which a network still to come, whose sizes are known, would add to the front's
+              hypervolume as much as can be noticed
 
 The training ends where reach(t) >= beat(t). What it would have come to is estimated as e_t times the median of
 e_1 / e_t over the same trainings.
@@ -15,10 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tinypareto.front import normalised_hypervolume
+
 Matrix = npt.NDArray[np.float64]
 
 OPTIMISM = 0.4  # quantile of the factors: two trainings in five did better than is hoped for
 FEWEST_CURVES = 10  # below, too little is known of how trainings go
+# Share of the hypervolume that a network has to add: some dozens of them given up by mistake cost a hundredth at most.
+NOTICEABLE = 2.5e-4
+ROUNDING = 1e-12  # of a hypervolume
+HALVINGS = 20  # of the errors in question
 ERROR = "error"
 
 
@@ -78,15 +85,28 @@ def _factors_of(curve: Matrix, epochs: int) -> Matrix:
     return np.asarray(ratios[:, places])
 
 
-def error_to_beat(sizes: Mapping[str, float], front: Iterable[Mapping[str, float]], hopeless: float) -> float:
-    """Return the largest error with which a network of known sizes would still join the front.
+def error_to_beat(
+    sizes: Mapping[str, float], front: Sequence[Mapping[str, float]], scales: Mapping[str, float]
+) -> float:
+    """Return the largest error with which a network of known sizes would still add a noticeable share to the front.
 
     Args:
         sizes: All objectives but the error.
         front: Objectives of the networks on the front.
-        hopeless: Error from which a network adds no hypervolume in any case.
+        scales: Of all objectives: the value from which a network adds no hypervolume in any case.
     """
-    at_most_as_large = (
-        network[ERROR] for network in front if all(network[name] <= value for name, value in sizes.items())
-    )
-    return min(at_most_as_large, default=hopeless)
+    found = np.array([[network[name] for name in scales] for network in front]).reshape(-1, len(scales))
+    volume = normalised_hypervolume(found, list(scales.values()))
+
+    def is_noticed(error: float) -> bool:
+        new = [{**sizes, ERROR: error}[name] for name in scales]
+        gain = normalised_hypervolume(np.vstack([found, new]), list(scales.values())) - volume
+        return gain > max(NOTICEABLE * volume, ROUNDING)
+
+    if not is_noticed(0.0):
+        return 0.0
+    low, high = 0.0, scales[ERROR]
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_noticed(middle) else (low, middle)
+    return high
