@@ -79,7 +79,7 @@ def evaluate(
     expected_error = stop.expected(curve) if stop is not None and stop.ends(curve) else None
     stopped = expected_error is not None
     if stopped:
-        print(f"stopped after {len(curve)} epochs: nothing to come could join the front")
+        print(f"stopped after {len(curve)} epochs: nothing to come could improve the front noticeably")
         evaluation = Evaluation(
             parameters=dict(parameters),
             seed=seed,

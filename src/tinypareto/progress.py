@@ -81,7 +81,7 @@ class CountDisplay:
 def trial_line(trial: FinishedTrial) -> str:
     """Return one line about a finished trial."""
     if trial.stopped:
-        return f"trial {trial.number}: stopped early, it could not join the front any more"
+        return f"trial {trial.number}: stopped early, it could not improve the front any more"
     if trial.objectives is None:
         return f"trial {trial.number} failed: {trial.failure}"
     values = ", ".join(f"{SHOWN.get(name, name)} {value:,.4g}" for name, value in trial.objectives.items())

@@ -62,7 +62,7 @@ class StudyDescription:
     data_path: str | None  # absolute
     known_sizes: bool = False  # whether the sampler was told what is known before training
     harvest: bool = False  # whether networks on the way of a training are measured too
-    early_stop: bool = False  # whether trainings end that cannot join the front any more
+    early_stop: bool = False  # whether trainings end that cannot improve the front any more
     data_fingerprint: str | None = None  # tells whether data at another place is the same
     warm_start: tuple[str, ...] = ()  # folders of the earlier studies that it was begun with
 

@@ -61,7 +61,7 @@ def search(
         bool | None,
         typer.Option(
             "--early-stop/--no-early-stop",
-            help="End a training when nothing that it has still to pass through could join the front. "
+            help="End a training when nothing that it has still to pass through could improve the front. "
             "[default: with known sizes, where the experiment allows it]",
         ),
     ] = None,
