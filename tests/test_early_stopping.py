@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import tinypareto.stop_rule
 from tinypareto.cli import app
-from tinypareto.early_stopping import EXPECTED, EarlyStopping
+from tinypareto.early_stopping import EXPECTED, NEVER, EarlyStopping
 from tinypareto.errors import ExperimentError, StudyError
 from tinypareto.evaluation import evaluate
 from tinypareto.evaluation_record import read_evaluation
@@ -24,7 +24,7 @@ from tinypareto.known_sizes import known_sizes
 from tinypareto.results import open_history
 from tinypareto.retarget import retarget_study
 from tinypareto.static_footprint import StaticFootprint
-from tinypareto.stop_rule import NEVER, StopRule
+from tinypareto.stop_rule import StopRule
 from tinypareto.study import run_search
 from tinypareto.study_plan import SearchSettings
 
@@ -37,9 +37,7 @@ PARAMETERS = {
     "batch_size": 16,
     "pruning_steps": 2,
 }
-AFTER_FOUR = StopRule(
-    waypoints=(2, 4, 6), hoped=((1.0, 1.0, 1.0),) * 5, to_beat=(9.0, 9.0, 0.0), usual=(0.5,) * 5
-)
+AFTER_FOUR = StopRule(factors=(1.0,) * 5, to_beat=(9.0, 9.0, 9.0, 0.0, 0.0), usual=(0.5,) * 5)
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +105,8 @@ def study(tmp_path_factory):
     """A study in which every later training is given up at its first epoch, unless it is sure to gain."""
     folder = tmp_path_factory.mktemp("study") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tinypareto.stop_rule, "FEWEST_COURSES", 3)
-        for name in ("HOPE", "HOPE_WITH_FEWER_FILTERS"):
-            patch.setattr(tinypareto.stop_rule, name, 1.0)  # nothing is hoped for
+        patch.setattr(tinypareto.stop_rule, "FEWEST_CURVES", 3)
+        patch.setattr(tinypareto.stop_rule, "OPTIMISM", 1.0)  # nothing is hoped for
         summary = run_search(STEPWISE, folder, SearchSettings(trials=14, seed=1))
     return summary, open_history(folder), folder
 

@@ -1,116 +1,67 @@
 """When a training ends that has nothing to gain any more: values alone, no training."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tinypareto.front import normalised_hypervolume
-from tinypareto.stop_rule import (
-    FEWEST_COURSES,
-    HOPE,
-    HOPE_WITH_FEWER_FILTERS,
-    NEVER,
-    NOTICEABLE,
-    Course,
-    StopRule,
-    Waypoint,
-    error_to_beat,
-    experience,
-    stop_rule,
-)
+from tinypareto.stop_rule import FEWEST_CURVES, NOTICEABLE, StopRule, error_to_beat, factors
 
 SCALES = {"error": 1.0, "rom_bytes": 100.0, "flops": 100.0}
 
 
-WAY = (Waypoint(epochs=2, size=3.0), Waypoint(epochs=4, size=1.0))
-COURSE = Course(curve=(0.8, 0.4, 0.6, 0.3), error=0.2, waypoints=WAY)
+def test_factors_of_equal_curves_are_what_each_still_gained():
+    # The better one of two epochs: 0.8, 0.4, 0.4, 0.2; the best one later, firmware included: 0.3, 0.2, 0.2, 0.2.
+    hoped, usual = factors([(0.8, 0.4, 0.6, 0.2, 0.3)] * FEWEST_CURVES, epochs=4)
+    assert hoped == pytest.approx((0.25, 0.5, 0.5))
+    assert usual == pytest.approx((0.375, 0.75, 0.75))
 
 
-def test_changes_of_the_network_in_training_are_those_at_the_same_share_of_its_own_epochs():
-    known = experience([COURSE] * FEWEST_COURSES)
-    # Half way: 0.4 / 0.8 of the first, 0.2 / 0.6 of the second, where 0.4 is of more filters and does not count.
-    assert known.of_current(0.5, 0.0) == pytest.approx(0.2 / 0.6)
-    assert known.of_current(0.5, 1.0) == pytest.approx(0.4 / 0.8)
-    assert known.of_current(1.0, 0.5) == pytest.approx(0.2 / 0.3)
+def test_factors_of_another_number_of_epochs_are_taken_where_the_same_share_was_done():
+    curve = (0.8, 0.4, 0.2, 0.1, 0.1)  # four epochs
+    assert factors([curve] * FEWEST_CURVES, epochs=2)[0] == pytest.approx((0.25,))
+    assert factors([curve] * FEWEST_CURVES, epochs=8)[0] == pytest.approx((
+        0.125,
+        0.125,
+        0.25,
+        0.25,
+        0.5,
+        0.5,
+        1.0,
+    ))
 
 
-def test_changes_until_there_are_fewer_filters_are_counted_from_each_epoch_before():
-    known = experience([COURSE] * FEWEST_COURSES)
-    assert known.of_smaller(2.0, 2, 0.0) == pytest.approx(0.2 / 0.8)
-    assert known.of_smaller(2.0, 2, 1.0) == pytest.approx(0.2 / 0.4)
+def test_two_trainings_in_five_did_better_than_is_hoped_for():
+    curves = [(1.0, gain, gain) for gain in np.linspace(0.0, 1.0, 101)]
+    hoped, usual = factors(curves, epochs=2)
+    assert hoped == pytest.approx((0.4,))
+    assert usual == pytest.approx((0.5,))
 
 
-def test_what_fewer_filters_cost_is_told_by_size_and_epochs():
-    def change(shrinkage, own):
-        return np.exp(0.5 + 0.8 * shrinkage - 0.7 * np.log(own))
-
-    def course(shrinkage, own):
-        way = (Waypoint(epochs=1, size=shrinkage), Waypoint(epochs=1 + own, size=0.0))
-        return Course(curve=[0.05] * (1 + own), error=0.05 * change(shrinkage, own), waypoints=way)
-
-    known = experience([
-        course(s, own) for s, own in zip(np.linspace(0.2, 2.0, 12), [2, 5, 9] * 4, strict=True)
-    ])
-    for quantile in (0.1, 0.9):
-        assert known.of_smaller(1.0, 7, quantile) == pytest.approx(change(1.0, 7))
+def test_too_few_curves_tell_nothing():
+    curve = (0.8, 0.4, 0.4)
+    assert factors([curve] * (FEWEST_CURVES - 1), epochs=2) is None
+    assert (
+        factors([(), (0.4, 0.4)] * FEWEST_CURVES, epochs=2) is None
+    )  # not watched, and nothing to learn from
 
 
-def test_rule_hopes_for_each_waypoint_by_what_it_is():
-    known = experience([COURSE] * FEWEST_COURSES)
-    rule = stop_rule(known, WAY, [0.1, 0.2])
-    assert (rule.waypoints, rule.to_beat, len(rule.hoped)) == ((2, 4), (0.1, 0.2), 3)
-    assert rule.hoped[0] == (known.of_current(0.5, HOPE), known.of_smaller(2.0, 2, HOPE_WITH_FEWER_FILTERS))
-    assert rule.hoped[2][1] == known.of_current(0.5, HOPE)
-    assert rule.usual == (
-        known.of_smaller(2.0, 2, 0.5),
-        known.of_smaller(2.0, 2, 0.5),
-        known.of_current(0.5, 0.5),
-    )
-
-
-def test_too_few_courses_tell_nothing():
-    unwatched = replace(COURSE, curve=())
-    assert experience([COURSE] * (FEWEST_COURSES - 1) + [unwatched]) is None
-
-
-def test_where_nothing_was_pruned_yet_everything_is_hoped_for():
-    course = Course(curve=(0.8, 0.4), error=0.2, waypoints=(Waypoint(epochs=2, size=3.0),))
-    rule = stop_rule(experience([course] * FEWEST_COURSES), WAY, [0.0, 0.1])
-    assert rule.hoped[0][1] == 0.0
-    assert not rule.ends([0.9])
-    alone = stop_rule(experience([course] * FEWEST_COURSES), course.waypoints, [0.1])
-    assert alone.hoped == ((pytest.approx(0.25),),)
-    assert alone.ends([0.41])
-    assert not alone.ends([0.39])
-
-
-def test_errors_of_zero_give_no_warning():
-    known = experience([replace(COURSE, curve=(0.0,) * 4, error=0.0)] * FEWEST_COURSES)
-    assert known.of_current(0.5, 0.5) == pytest.approx(1.0)
-    assert known.of_smaller(2.0, 2, 0.5) == pytest.approx(1.0)
+def test_error_that_reached_zero_leaves_no_hope_and_no_warning():
+    assert factors([(0.0, 0.0, 0.0)] * FEWEST_CURVES, epochs=2) == ((0.0,), (0.0,))
 
 
 def test_training_ends_where_hope_does_not_beat_what_is_there():
-    rule = StopRule(
-        waypoints=(2, 4),
-        hoped=((0.5, 1.0), (9.0, 2.0), (9.0, 0.5)),
-        to_beat=(0.2, 0.3),
-        usual=(0.7, 0.8, 0.9),
-    )
+    rule = StopRule(factors=(0.5, 0.5, 0.9), to_beat=(0.2, 0.2, 0.3), usual=(0.7, 0.8, 0.9))
     assert not rule.ends([0.39])
-    assert not rule.ends([0.29])  # the second may still beat 0.3
     assert rule.ends([0.4])
-    assert rule.ends([0.9, 0.15])  # the first is there
-    assert not rule.ends([0.1, 0.2])  # the better one of two epochs counts
-    assert rule.ends([0.1, 0.1, 0.7])  # but not one with more filters
-    assert not rule.ends([0.1, 0.1, 0.5])
+    assert rule.ends([0.9, 0.5])
+    assert not rule.ends([0.3, 0.5])  # the better one of two epochs counts
+    assert not rule.ends([0.9, 0.9, 0.3])
     assert not rule.ends([0.9, 0.9, 0.9, 0.9])  # it is over anyway
-    assert not NEVER.ends([1.0])
+    assert not StopRule(factors=(), to_beat=(), usual=()).ends([1.0])
     assert rule.expected([0.9, 0.5]) == pytest.approx(0.4)
-    assert rule.expected([0.3, 0.5, 0.6]) == pytest.approx(0.54)
+    assert rule.expected([0.3, 0.5, 0.6]) == pytest.approx(0.45)
 
 
 networks = st.lists(st.tuples(*(st.integers(1, 9) for _ in SCALES)), max_size=8)

@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from tinypareto.errors import ExperimentError
 from tinypareto.evaluation_record import Evaluation
@@ -13,18 +10,10 @@ from tinypareto.hosts.observations import Observation
 from tinypareto.known_sizes import KnownSizes
 from tinypareto.network.prune import PruningConfig
 from tinypareto.network.training_config import TrainingConfig
-from tinypareto.stop_rule import (
-    ERROR,
-    NEVER,
-    Course,
-    StopRule,
-    Waypoint,
-    error_to_beat,
-    experience,
-    stop_rule,
-)
+from tinypareto.stop_rule import ERROR, StopRule, error_to_beat, factors
 from tinypareto.trials import History, read_metrics
 
+NEVER = StopRule(factors=(), to_beat=(), usual=())
 EXPECTED = 1 - 2**-10  # fidelity of an end that was not reached
 
 
@@ -59,30 +48,25 @@ class EarlyStopping:
 
     def rule(self, parameters: Parameters, history: History) -> StopRule:
         """Return when a training with these parameters shall end, given what was found before."""
-        known = experience([
-            Course(
-                curve=read_metrics(trial.folder).get("curve", ()),
-                error=trial.objectives[ERROR],
-                waypoints=self._waypoints(trial.parameters),
-            )
+        epochs = TrainingConfig.from_parameters(parameters).epochs
+        curves = (
+            (*read_metrics(trial.folder).get("curve", ()), trial.objectives[ERROR])
             for trial in history.trials
             if trial.objectives is not None
-        ])
-        if known is None:
+        )
+        found = factors(curves, epochs)
+        if found is None:
             return NEVER
+        hoped, usual = found
         front = [network.objectives for network in history.front()]
         scales = history.description.scales
-        beat = [self._to_beat(at, front, scales) for _, at in _way(parameters)]
-        return stop_rule(known, self._waypoints(parameters), beat)
-
-    def _waypoints(self, parameters: Parameters) -> list[Waypoint]:
-        return [
-            Waypoint(
-                epochs=epochs,
-                size=float(np.mean([np.log(size(at)) for size in self.sizes.objectives.values()])),
-            )
-            for epochs, at in _way(parameters)
-        ]
+        to_come = [(at.epochs, parameters_at(parameters, at)) for at in training_path(parameters)]
+        beat = [(end, self._to_beat(at, front, scales)) for end, at in [*to_come, (epochs, parameters)]]
+        return StopRule(
+            factors=hoped,
+            to_beat=tuple(max(error for end, error in beat if end > done) for done in range(1, epochs)),
+            usual=usual,
+        )
 
     def _to_beat(
         self, parameters: Parameters, front: list[Mapping[str, float]], scales: Mapping[str, float]
@@ -121,10 +105,3 @@ class EarlyStopping:
             values=tuple(value for _, value in sorted(values.items())),
             constraints={name: excess(parameters) for name, excess in self.sizes.constraints.items()},
         )
-
-
-def _way(parameters: Parameters) -> list[tuple[int, dict[str, Any]]]:
-    """Return epochs and parameters of the networks that a training passes through, and of the last one."""
-    epochs = TrainingConfig.from_parameters(parameters).epochs
-    passed = [(at.epochs, parameters_at(parameters, at)) for at in training_path(parameters)]
-    return [*passed, (epochs, dict(parameters))]
