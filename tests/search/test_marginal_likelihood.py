@@ -7,7 +7,7 @@ import torch
 
 from tinypareto.errors import ShapeError
 from tinypareto.search.gaussian_process import squared_distances
-from tinypareto.search.marginal_likelihood import MOST_POINTS, fit, negative_log_posterior
+from tinypareto.search.marginal_likelihood import MOST_POINTS, expecting_noise, fit, negative_log_posterior
 
 
 def problem(n=12, d=3, k=2, seed=0):
@@ -42,8 +42,8 @@ def prior_alone(theta, noise, spread):
 def test_likelihood_equals_gpytorch_for_the_same_hyperparameters(smooth, noisy, noise, spread):
     points, outputs, groups = problem()
     theta = random_theta(2, 3)
-    kinds, expecting = torch.full((2,), smooth), torch.full((2,), noisy)
-    found, _ = negative_log_posterior(theta, squared_distances(points, groups), outputs.T, kinds, expecting)
+    kinds = torch.full((2,), smooth)
+    found, _ = negative_log_posterior(theta, squared_distances(points, groups), outputs.T, kinds, noisy)
     found = found - prior_alone(theta, noise, spread) + 6 * math.log(2 * math.pi)  # n / 2 log(2 pi), n = 12
     for row in range(2):
         base = gpytorch.kernels.RBFKernel if smooth else gpytorch.kernels.MaternKernel
@@ -54,11 +54,11 @@ def test_likelihood_equals_gpytorch_for_the_same_hyperparameters(smooth, noisy, 
         torch.testing.assert_close(found[row], -normal.log_prob(outputs[:, row]), rtol=1e-8, atol=1e-8)
 
 
-def test_gradient_is_that_of_finite_differences():
+@pytest.mark.parametrize("noisy", [False, True])
+def test_gradient_is_that_of_finite_differences(noisy):
     points, outputs, groups = problem()
     distances, theta = squared_distances(points, groups), random_theta(4, 3)
     targets, smooth = outputs.T.repeat(2, 1), torch.tensor([False, False, True, True])
-    noisy = torch.tensor([False, True, False, True])
     _, gradient = negative_log_posterior(theta, distances, targets, smooth, noisy)
     for column in range(5):
         step = torch.zeros(5, dtype=torch.float64)
@@ -84,9 +84,10 @@ def test_what_is_known_to_be_noisy_is_not_explained_by_what_is_not_there():
         points = torch.from_numpy(rng.random((100, 3)))
         truth = (4 * points[:, 0] - 2 * points[:, 1] - 1) / 1.3
         outputs = (truth + 0.4 * torch.from_numpy(rng.standard_normal(100)))[:, None].repeat(1, 2)
-        mean, _ = fit(points[:30], outputs[:30], torch.arange(3), noisy=np.array([False, True])).predict(
-            points[30:]
-        )
+        without = fit(points[:30], outputs[:30], torch.arange(3))
+        model = expecting_noise(without, torch.tensor([False, True]))
+        mean, _ = model.predict(points[30:])
+        torch.testing.assert_close(mean[0], without.predict(points[30:])[0][0])
         errors.append((mean - truth[30:]).square().mean(1).sqrt())
     without, with_knowledge = torch.stack(errors).mean(0)
     assert with_knowledge < 0.8 * without

@@ -22,7 +22,7 @@ class SearchConfig:
         log_objectives: Numbers of objectives that are modelled on a log scale as long as none of their values is
             negative, without a choice: quantities of which a tenth less is as much at 0.5 as at 0.05, like errors.
         noisy_objectives: Numbers of objectives that differ when the same is evaluated again, like errors of trained
-            networks. What is measured is kept as it turned out, so luck counts as a gain; forecasts expect none.
+            networks: what is told of a suggestion expects that.
         known_as_inputs: Whether the models of what is learnt depend on what else is known too.
         choose_kernel: Whether a second kernel competes with Matern-5/2 for each output.
         reward: What the policies are trained to find: "chebyshev" expected improvement of one random

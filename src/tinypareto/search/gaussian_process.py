@@ -56,6 +56,14 @@ class Hyperparameters:
             smooth=self.smooth[rows],
         )
 
+    def replaced(self, rows: Tensor, by: "Hyperparameters") -> "Hyperparameters":
+        """Return these with those of some outputs, where ``rows``, k, is True, taken from others."""
+        result = {}
+        for name in ("lengthscales", "variances", "noises", "smooth"):
+            result[name] = getattr(self, name).clone()
+            result[name][rows] = getattr(by, name)
+        return Hyperparameters(**result)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GaussianProcesses:

@@ -6,8 +6,6 @@
     EHVI(x)         sum over boxes of prod_j (psi_j(upper_j) - psi_j(lower_j)): outputs are independent
     r(x)            log sum_R EHVI_R(x) / HV_R  +  log P(every constraint is kept at x)
 
-What is measured of a noisy objective is kept as it turns out: its y is the measurement, and luck is part of the gain.
-
 An objective that is modelled on a log scale enters the hypervolume as itself: that half as many bytes are as much of a
 gain at 2 KB as at 200 KB is what its model believes, not what a front is judged by.
 
@@ -22,7 +20,6 @@ are most of the front with four objectives. A reference point that the user give
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +30,7 @@ from torch import Tensor
 from tinypareto.front import feasible_front, hypervolume
 from tinypareto.search.boxes import nondominated_boxes
 from tinypareto.search.rewards import Feasibility, chebyshev
-from tinypareto.search.surrogate import Surrogate, noise_of
+from tinypareto.search.surrogate import Surrogate
 
 Matrix = npt.NDArray[np.float64]
 
@@ -84,17 +81,10 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class HypervolumeImprovement:
-    """Log of the expected share by which the hypervolume grows, plus log-probability of feasibility.
-
-    Attributes:
-        feasibility: Holds the model.
-        regions: Where hypervolume is gained, one for each reference point.
-        luck: Variance of measurements that are kept as they turn out, k; 0 where what counts is the mean of many.
-    """
+    """Log of the expected share by which the hypervolume grows, plus log-probability of feasibility."""
 
     feasibility: Feasibility
     regions: tuple[Region, ...]
-    luck: Tensor
 
     def __call__(self, points: Tensor) -> Tensor:
         """Return the reward, q, of points q x d."""
@@ -102,13 +92,8 @@ class HypervolumeImprovement:
 
     def of_prediction(self, mean: Tensor, std: Tensor) -> Tensor:
         """Return the reward, q, for predictions k x q."""
-        drawn = self.drawn(std)
-        shares = torch.stack([region.log_share(mean, drawn) for region in self.regions])
+        shares = torch.stack([region.log_share(mean, std) for region in self.regions])
         return shares.logsumexp(0) + self.feasibility.of_prediction(mean, std)
-
-    def drawn(self, std: Tensor) -> Tensor:
-        """Return the deviations, k x q, of what is measured, for those of its mean."""
-        return (std.square() + self.luck[:, None]).sqrt()
 
 
 def hypervolume_reward(
@@ -119,7 +104,6 @@ def hypervolume_reward(
     exponents: Matrix,
     *,
     narrow: bool,
-    noisy: Sequence[int] = (),
     rng: np.random.Generator,
 ) -> HypervolumeImprovement:
     """Return the reward of one suggestion.
@@ -131,7 +115,6 @@ def hypervolume_reward(
         reference: Standardised reference point given by the user, m; infinite where none was given. None for none.
         exponents: Of objectives that are modelled on a log scale (`Outcomes.exponents`), 0 for the others, m.
         narrow: Whether only those parts of the front count that exchange objectives at moderate rates.
-        noisy: Numbers of objectives whose measurements are kept as they turn out.
         rng: Source of the weights that find these.
     """
     values, predicted = linear(values, exponents), linear(predicted, exponents)
@@ -148,10 +131,7 @@ def hypervolume_reward(
         if np.isfinite(reference).all():
             corners = corners[:1]
     regions = tuple(_region(front, corner, lowest, exponents, feasibility.model) for corner in corners)
-    noise = noise_of(feasibility.model)
-    luck = torch.zeros_like(noise)
-    luck[list(noisy)] = noise[list(noisy)]
-    return HypervolumeImprovement(feasibility=feasibility, regions=regions, luck=luck)
+    return HypervolumeImprovement(feasibility=feasibility, regions=regions)
 
 
 def is_narrow(trial_number: int, n_objectives: int) -> bool:

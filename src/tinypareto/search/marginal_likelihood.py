@@ -42,12 +42,7 @@ MOST_POINTS = 160  # that hyperparameters are fitted to; each step costs n^3, an
 
 
 def fit(
-    points: Tensor,
-    outputs: Tensor,
-    groups: Tensor,
-    *,
-    choose_kernel: bool = False,
-    noisy: npt.NDArray[np.bool_] | None = None,
+    points: Tensor, outputs: Tensor, groups: Tensor, *, choose_kernel: bool = False, noisy: bool = False
 ) -> GaussianProcesses:
     """Return the posteriors whose hyperparameters maximise marginal likelihood times prior.
 
@@ -59,8 +54,8 @@ def fit(
         outputs: Standardised observations, n x k.
         groups: Number of the parameter to which each of the d columns belongs.
         choose_kernel: Let the squared exponential compete with Matern-5/2, output by output.
-        noisy: Which of the k outputs are known to be noisy; None for none. Few observations never tell: without that
-            knowledge noise is explained by short lengthscales.
+        noisy: Whether outputs are known to be noisy. Few observations never tell: without that knowledge noise is
+            explained by short lengthscales.
 
     Raises:
         ShapeError: If points, outputs and groups do not fit each other.
@@ -70,13 +65,12 @@ def fit(
     chosen = (
         torch.linspace(0, n - 1, min(n, MOST_POINTS), dtype=points.dtype, device=points.device).round().long()
     )
-    expects_noise = np.zeros(outputs.shape[1], dtype=np.bool_) if noisy is None else noisy
-    found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel, expects_noise)
+    found = _maximise(points[chosen], outputs[chosen], groups, choose_kernel, noisy)
     return condition(points, outputs, groups, found)
 
 
 def _maximise(
-    points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool, noisy: npt.NDArray[np.bool_]
+    points: Tensor, outputs: Tensor, groups: Tensor, choose_kernel: bool, noisy: bool
 ) -> Hyperparameters:
     """Climb in three rounds: every kernel and start; the better start of each kernel; the better kernel."""
     distances = squared_distances(points, groups)
@@ -104,19 +98,17 @@ def _climbed(
     smooth: npt.NDArray[np.bool_],
     distances: Tensor,
     outputs: Tensor,
-    noisy: npt.NDArray[np.bool_],
+    noisy: bool,
     iterations: int,
 ) -> tuple[Matrix, Matrix]:
     """Return theta, ... x k x (p + 2), after one run of L-BFGS-B over all problems, and their losses, ... x k."""
     shape, device = theta.shape[:-1], outputs.device
     kinds = torch.from_numpy(smooth.ravel()).to(device)
-    copies = math.prod(shape[:-1])
-    targets = outputs.T.repeat(copies, 1)  # B x n
-    expects_noise = torch.from_numpy(np.tile(noisy, copies)).to(device)
+    targets = outputs.T.repeat(math.prod(shape[:-1]), 1)  # B x n
 
     def losses(flat: Matrix) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(flat.reshape(len(targets), -1)).to(device)
-        return negative_log_posterior(rows, distances, targets, kinds, expects_noise)
+        return negative_log_posterior(rows, distances, targets, kinds, noisy)
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
         values, gradient = losses(flat)
@@ -131,8 +123,20 @@ def _climbed(
     return end.reshape(theta.shape), losses(end)[0].cpu().numpy().reshape(shape)
 
 
+def expecting_noise(
+    model: GaussianProcesses, noisy: Tensor, *, choose_kernel: bool = False
+) -> GaussianProcesses:
+    """Return a model of the same observations that expects noise of some outputs, those where ``noisy``, k, is True."""
+    if not noisy.any():
+        return model
+    found = fit(
+        model.points, model.outputs[:, noisy], model.groups, choose_kernel=choose_kernel, noisy=True
+    ).hyperparameters
+    return condition(model.points, model.outputs, model.groups, model.hyperparameters.replaced(noisy, found))
+
+
 def negative_log_posterior(
-    theta: Tensor, distances: Tensor, targets: Tensor, smooth: Tensor, noisy: Tensor
+    theta: Tensor, distances: Tensor, targets: Tensor, smooth: Tensor, noisy: bool
 ) -> tuple[Tensor, Tensor]:
     """Return what fitting minimises, B, and its gradient, B x (p + 2).
 
@@ -144,7 +148,7 @@ def negative_log_posterior(
         distances: From `squared_distances`, P x p.
         targets: Observations of each problem, B x n.
         smooth: Which problems have the squared exponential kernel, B.
-        noisy: Which are known to be noisy, B.
+        noisy: Whether outputs are known to be noisy.
     """
     n = targets.shape[1]
     inverse_squares = (-2.0 * theta[:, :-2]).exp()  # B x p
@@ -162,26 +166,23 @@ def negative_log_posterior(
     by_variance = (flat * values).sum(-1)
     by_noise = noise * inner.diagonal(dim1=1, dim2=2).sum(-1)
     gradient = torch.cat([by_lengthscale, by_variance[:, None], by_noise[:, None]], dim=1)
-    penalty, penalty_gradient = _negative_log_prior(theta, noisy)
+    penalty, penalty_gradient = _negative_log_prior(theta, *NOISE_PRIORS[noisy])
     return losses + penalty, gradient + penalty_gradient
 
 
-def _negative_log_prior(theta: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
+def _negative_log_prior(theta: Tensor, noise: float, spread: float) -> tuple[Tensor, Tensor]:
     """Log-normal densities of lengthscales, variance and noise: value B and gradient B x (p + 2)."""
     n_parameters = theta.shape[1] - 2
     location = torch.tensor(
         # Lengthscales that grow with the dimension keep the prior's functions equally complex in
         # every dimension: Hvarfner et al., "Vanilla Bayesian optimization performs great in high
         # dimensions" (2024).
-        [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, 0.0],
+        [math.sqrt(2.0) + 0.5 * math.log(n_parameters)] * n_parameters + [0.0, math.log(noise)],
         dtype=theta.dtype,
         device=theta.device,
-    ).repeat(len(theta), 1)
-    width = torch.full_like(location, math.sqrt(3.0))
-    width[:, -2] = 0.7
-    for expected, (noise, spread) in NOISE_PRIORS.items():
-        rows = noisy == expected
-        location[rows, -1], width[rows, -1] = math.log(noise), spread
+    )
+    spreads = [math.sqrt(3.0)] * n_parameters + [0.7, spread]
+    width = torch.tensor(spreads, dtype=theta.dtype, device=theta.device)
     z = (theta - location) / width
     # + theta: the density of l, not of log(l), whose mode is the smaller lengthscale.
     return (theta + 0.5 * z.square()).sum(-1), 1.0 + z / width

@@ -92,7 +92,6 @@ def kept_where_it_helps(
     prior: Informed,
     points: torch.Tensor,
     targets: torch.Tensor,
-    noisy: npt.NDArray[np.bool_],
     usable: History,
     groups: torch.Tensor,
     config: SearchConfig,
@@ -103,7 +102,6 @@ def kept_where_it_helps(
         prior: As `prior_mean` gave it.
         points: Of the model, n x (d or d + 1 with the fidelity).
         targets: Standardised observations, n x k.
-        noisy: Which of the k are known to be noisy.
         usable: The same as evaluations.
         groups: The parameter of each column of the points.
         config: Settings.
@@ -115,9 +113,7 @@ def kept_where_it_helps(
     residuals = targets - prior.prior_mean(here, fidelities).T
     scales = residuals.std(0, correction=0).clamp_min(LEAST_RESIDUAL)
     both = torch.cat([targets, residuals / scales], dim=1)
-    model = fit(
-        points, both, groups, choose_kernel=config.choose_kernel, noisy=np.concatenate([noisy, noisy])
-    )
+    model = fit(points, both, groups, choose_kernel=config.choose_kernel)
     k = targets.shape[1]
     density = model.left_out_density()
     helps = density[k:] - len(points) * scales.log() > density[:k]  # in the same units

@@ -195,14 +195,7 @@ def _reward(
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
     own = None if reference is None else outcomes.standardised_objectives(reference)
     reward = hypervolume_reward(
-        feasibility,
-        values,
-        front.values,
-        own,
-        outcomes.exponents,
-        narrow=narrow,
-        noisy=config.noisy_objectives,
-        rng=rng,
+        feasibility, values, front.values, own, outcomes.exponents, narrow=narrow, rng=rng
     )
     return reward, front.candidates
 
@@ -218,8 +211,9 @@ def _explained(
     reward: Reward,
     config: SearchConfig,
 ) -> Suggestion:
-    found = look_up(model, model.tensor(point[None]))
-    mean, std, measured = forecast(model, found, outcomes, usable.values[usable.whole], config)
+    query = model.tensor(point[None])
+    hoped = look_up(model, query)
+    mean, std, measured = forecast(model, hoped, outcomes, usable.values[usable.whole], query, config)
     units = outcomes.objective_units(mean, std)
     return Suggestion(
         parameters=space.decode(point),
@@ -229,8 +223,8 @@ def _explained(
         path=np.empty((0, space.n_columns)) if policy is None else paths[policy],
         mean=units[0],
         std=units[1],
-        reward=float(reward.of_prediction(*found)[0]),
-        feasibility=float(_feasibility(reward).of_prediction(*found).exp()[0]),
+        reward=float(reward.of_prediction(*hoped)[0]),
+        feasibility=float(_feasibility(reward).of_prediction(*hoped).exp()[0]),
         interval=outcomes.intervals(mean, measured),
     )
 

@@ -147,6 +147,11 @@ class PartlyKnown:
         """Where predictions are computed."""
         return self.learnt.device
 
+    @property
+    def learnt_places(self) -> Tensor:
+        """Which of the k outcomes are learnt."""
+        return self.order.argsort()[: len(self.order) - len(self.known.columns)]
+
     def predict(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, each k x q, at points q x d; known outcomes are imitated, with caution.
 
@@ -248,20 +253,6 @@ def look_up(model: Surrogate, points: Tensor, fidelities: Tensor | None = None) 
     if isinstance(model, MultiFidelity) and fidelities is not None:
         return model.posteriors.predict(_with_fidelity(points, fidelities))
     return model.predict(points)
-
-
-def noise_of(model: Surrogate) -> Tensor:
-    """Return the variance, k, by which measurements scatter about what is predicted; 0 of what is known."""
-    if isinstance(model, Fallible):
-        noise = noise_of(model.outcomes)
-        return torch.cat([noise, noise.new_zeros(1)])
-    if isinstance(model, PartlyKnown):
-        noise = noise_of(model.learnt)
-        return torch.cat([noise, noise.new_zeros(len(model.known.columns))])[model.order]
-    if isinstance(model, Informed):
-        return model.scales.square() * noise_of(model.own)
-    assert isinstance(model, GaussianProcesses | MultiFidelity)
-    return (model.posteriors if isinstance(model, MultiFidelity) else model).hyperparameters.noises
 
 
 def limits_of(model: Surrogate, outcomes: Outcomes) -> Matrix:

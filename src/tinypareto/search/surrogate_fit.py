@@ -122,12 +122,11 @@ def _learnt(
     """
     targets = torch.from_numpy(outcomes.targets[:, places]).to(device)
     points, of_columns = (torch.from_numpy(array).to(device) for array in (inputs.evaluated, inputs.groups))
-    noisy = np.isin(places, config.noisy_objectives)
     prior = prior_mean(space, usable, outcomes, places, priors, config, device) if priors else None
     if prior is None:
-        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel, noisy=noisy)
+        model = fit(points, targets, of_columns, choose_kernel=config.choose_kernel)
     else:
-        prior, targets, model = kept_where_it_helps(prior, points, targets, noisy, usable, of_columns, config)
+        prior, targets, model = kept_where_it_helps(prior, points, targets, usable, of_columns, config)
     if len(inputs.pending):
         believed = model.tensor(inputs.pending)
         expected = torch.cat([targets, model.predict_mean(believed).T])

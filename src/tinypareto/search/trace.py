@@ -73,9 +73,7 @@ def with_trace(reward: HypervolumeImprovement, model: Surrogate, points: Matrix,
     likely = reward.feasibility.of_prediction(*on_way).exp().cpu().numpy() > LIKELY
     feasible = reward.feasibility.of_prediction(*ends).cpu().numpy()
     exponents = reward.regions[0].exponents
-    end_values, values = (  # s x q x m, s x r x m
-        _at_nodes(mean, reward.drawn(std), exponents) for mean, std in (ends, on_way)
-    )
+    end_values, values = _at_nodes(*ends, exponents), _at_nodes(*on_way, exponents)  # s x q x m, s x r x m
     shares = np.zeros(len(points))
     for row in np.unique(trace.rows[likely]):
         own = values[:, likely & (trace.rows == row)]
