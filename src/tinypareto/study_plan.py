@@ -44,8 +44,8 @@ class SearchSettings:
             breaks a limit of theirs. None: if the sampler is ``ars`` and the experiment allows it.
         harvest: Whether networks that a training passes through between its pruning steps are measured too. None: if
             the sampler is ``ars`` and the experiment allows it.
-        early_stop: Whether a training ends when nothing that it has still to pass through could improve the front. None:
-            if sizes are known and the experiment allows it.
+        early_stop: Whether a training ends when nothing that it has still to pass through could improve the front.
+            None: if sizes are known and the experiment allows it.
         device: Where trials train: ``auto`` (CUDA where it is there and the network large enough), ``cpu`` or ``cuda``.
         warm_start: Folders of earlier studies with the same space and objectives, as prior knowledge. What they showed
             is kept with the new study, so they may change or go.

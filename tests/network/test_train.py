@@ -380,6 +380,19 @@ def test_weights_on_the_path_are_the_means_of_their_epoch_and_statistics_those_o
     assert torch.allclose(averaged[1].running_mean, values.mean((0, 2, 3)), atol=1e-5)
 
 
+def test_each_glimpse_is_of_its_own_epoch_and_pruning():
+    config = TrainingConfig(epochs=6, batch_size=16)
+    loop = TrainingLoop(network(), data_of(), config, HALF, 0, F.cross_entropy, None)
+    for epoch in range(6):
+        loop.run_epoch(epoch, average=True)
+        glimpsed, averaged = loop.glimpse(), loop.averaged()
+        assert not glimpsed.training
+        for (name, value), (_, wanted) in zip(
+            glimpsed.named_parameters(), averaged.named_parameters(), strict=True
+        ):
+            assert torch.equal(value, wanted), (epoch, name)
+
+
 def test_who_watches_a_training_sees_networks_at_rest_and_changes_nothing():
     seen = []
     watched = train(

@@ -110,8 +110,8 @@ def train_network(
             the targets are real values.
         augment: (b inputs, generator) -> b inputs, called on every batch; default: what ``training`` names.
         on_epoch: Called after every epoch with its record and a network in evaluation mode whose weights are means over
-            the epoch, which tell more of what a training will come to than its last weights do. It must not be changed.
-            The training ends there if True is returned.
+            the epoch, which tell more of what a training will come to than its last weights do. It must not be changed,
+            and is another one after the next epoch. The training ends there if True is returned.
         keep_path: Whether the networks are wanted that the training passes through, one before each pruning step.
 
     Raises:

@@ -38,7 +38,7 @@ class TrainingLoop:
     """One training under way: the network, its optimizer and the data on the network's device."""
 
     EVIDENCE = 256  # training samples that the heuristics taylor and apoz see
-    GLIMPSED = 128  # of these, what the normalisation of a glimpse sees
+    GLIMPSED = 64  # of these, what the normalisation of a glimpse sees
     CHECKED = 20  # batches after which losses are looked at: a GPU would stand still for each look
     STATISTICS = 256  # of a batch, when the mean and variance of normalised values are found anew
 
@@ -64,6 +64,9 @@ class TrainingLoop:
         self._steps = pruning.steps_by_epoch(training.epochs)
         self._optimizer = self._new_optimizer()
         self._means: list[torch.Tensor] = []  # of each parameter over an epoch's batches, if they are wanted
+        self._glimpsed: nn.Module | None = (
+            None  # of the network as it is pruned now: a copy takes as long as to judge it
+        )
         self._update_means = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
         self._measure()
         self._batches_done = 0
@@ -102,17 +105,20 @@ class TrainingLoop:
 
         Source: Izmailov et al., Averaging weights leads to wider optima and better generalization (2018).
         """
-        return self._with_means(self._inputs)
+        return self._with_means(copy.deepcopy(self.model), self._inputs)
 
     def glimpse(self) -> nn.Module:
-        """Return the same, seen quickly: its batch normalisation knows few samples."""
-        return self._with_means(self._inputs[self._evidence[: self.GLIMPSED]])
+        """Return the same, seen quickly: its batch normalisation knows few samples. The next glimpse overwrites it."""
+        if self._glimpsed is None:
+            self._glimpsed = copy.deepcopy(self.model)
+        return self._with_means(self._glimpsed, self._inputs[self._evidence[: self.GLIMPSED]])
 
-    def _with_means(self, inputs: torch.Tensor) -> nn.Module:
-        model = copy.deepcopy(self.model)
+    def _with_means(self, model: nn.Module, inputs: torch.Tensor) -> nn.Module:
         with torch.no_grad():
             for parameter, mean in zip(model.parameters(), self._means, strict=True):
                 parameter.copy_(mean)
+            for buffer, current in zip(model.buffers(), self.model.buffers(), strict=True):
+                buffer.copy_(current)
         batches = torch.split(inputs, self.STATISTICS)
         with torch.random.fork_rng(devices=[]):  # dropout must not draw what the training would
             update_bn((batch.contiguous(memory_format=self._format) for batch in batches), model)
@@ -131,6 +137,7 @@ class TrainingLoop:
             self._loss,
         )
         removed = self.pruner.step(share, score)
+        self._glimpsed = None
         # The step replaced the parameters: the old optimizer would train tensors that nothing reads. Momentum
         # starts from zero again.
         self._optimizer = self._new_optimizer()
