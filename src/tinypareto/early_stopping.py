@@ -59,7 +59,7 @@ class EarlyStopping:
             return NEVER
         hoped, usual = found
         front = [network.objectives for network in history.front()]
-        scales = history.description.scales
+        scales = {name: history.description.scales[name] for name in self.experiment.objectives}
         to_come = [(at.epochs, parameters_at(parameters, at)) for at in training_path(parameters)]
         beat = [(end, self._to_beat(at, front, scales)) for end, at in [*to_come, (epochs, parameters)]]
         return StopRule(
@@ -78,7 +78,7 @@ class EarlyStopping:
             for place, name in enumerate(self.experiment.objectives)
             if name != ERROR
         }
-        return error_to_beat(known, front, {name: scales[name] for name in self.experiment.objectives})
+        return error_to_beat(known, front, scales)
 
     def observations(self, stopped: Evaluation) -> tuple[Observation, Observation]:
         """Return what a stopped training has shown, the float network's error, and what its end is expected to be.

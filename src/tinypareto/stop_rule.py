@@ -95,12 +95,14 @@ def error_to_beat(
         front: Objectives of the networks on the front.
         scales: Of all objectives: the value from which a network adds no hypervolume in any case.
     """
-    found = np.array([[network[name] for name in scales] for network in front]).reshape(-1, len(scales))
-    volume = normalised_hypervolume(found, list(scales.values()))
+    limits = list(scales.values())
+    found = np.array([[network[name] for name in scales] for network in front]).reshape(-1, len(limits))
+    volume = normalised_hypervolume(found, limits)
 
     def is_noticed(error: float) -> bool:
-        new = [{**sizes, ERROR: error}[name] for name in scales]
-        gain = normalised_hypervolume(np.vstack([found, new]), list(scales.values())) - volume
+        network = {**sizes, ERROR: error}
+        new = [network[name] for name in scales]
+        gain = normalised_hypervolume(np.vstack([found, new]), limits) - volume
         return gain > max(NOTICEABLE * volume, ROUNDING)
 
     if not is_noticed(0.0):

@@ -64,9 +64,8 @@ class TrainingLoop:
         self._steps = pruning.steps_by_epoch(training.epochs)
         self._optimizer = self._new_optimizer()
         self._means: list[torch.Tensor] = []  # of each parameter over an epoch's batches, if they are wanted
-        self._glimpsed: nn.Module | None = (
-            None  # of the network as it is pruned now: a copy takes as long as to judge it
-        )
+        # A copy of the network as it is pruned now: to make one for each glimpse takes half as long as to judge it.
+        self._glimpsed: nn.Module | None = None
         self._update_means = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
         self._measure()
         self._batches_done = 0
