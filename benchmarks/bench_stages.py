@@ -4,6 +4,7 @@
 
 One thread; the median of several runs, each in this process, after one that warms up. A trial's time is what
 `tinypareto search` spends on it once it is suggested: a process that trains, quantises, compiles and simulates.
+Trials allocate with tcmalloc if it is installed; what they did is said.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from statistics import median
 import numpy as np
 from mcu_networks import mobilenetv3_int8, resnet8
 
+from tinypareto.allocator import fast_allocator
 from tinypareto.experiments import digits
 from tinypareto.mcu.firmware import build_firmware, measure, write_program
 from tinypareto.mcu.passes.pipeline import optimize
@@ -97,7 +99,8 @@ def main() -> None:
         print(f"| {name} | {found:.2f} |", flush=True)
     found = trials(arguments.seed)
     print(
-        f"\n{TRIALS} random trials of digits: {found[0]:.1f} to {found[-1]:.1f} s, median {median(found):.1f} s, "
+        f"\n{TRIALS} random trials of digits, allocator {fast_allocator() or 'of the C library'}: "
+        f"{found[0]:.1f} to {found[-1]:.1f} s, median {median(found):.1f} s, "
         f"{sum(one <= 3 for one in found)} of them at most 3 s"
     )
 

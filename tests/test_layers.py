@@ -9,6 +9,7 @@ SRC = Path(__file__).resolve().parent.parent / "src" / "tinypareto"
 
 LAYERS = [
     "errors",
+    "allocator",
     "threads",
     "provenance",
     "space",

@@ -18,11 +18,13 @@ from torch import nn
 
 import tinypareto.evaluation  # noqa: F401  # every stage of a trial
 import tinypareto.experiments.digits  # noqa: F401  # scikit-learn's data sets, which many experiments use
+from tinypareto.allocator import preload_no_longer
 from tinypareto.errors import QuantizationError
 from tinypareto.mcu.emit.project import load_templates
 from tinypareto.network.onnx_export import export_onnx
 from tinypareto.threads import use_one_thread
 
+preload_no_longer()
 use_one_thread()
 load_templates()
 with tempfile.TemporaryDirectory() as _folder, contextlib.suppress(QuantizationError):

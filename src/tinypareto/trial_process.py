@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from tinypareto.allocator import allocating_fast
 from tinypareto.errors import TinyParetoError
 from tinypareto.evaluation import evaluate
 from tinypareto.evaluation_record import Evaluation
@@ -104,6 +106,8 @@ def process_context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tinypareto.trial_preload"])
+    with allocating_fast():
+        multiprocessing.forkserver.ensure_running()
     return context
 
 

@@ -17,28 +17,26 @@ KERNELS = "kernels/"
 
 
 def compile_objects(folder: Path, sources: Sequence[str], flags: Sequence[str], scratch: Path) -> list[Path]:
-    """Return one object file for each source, in their order.
+    """Return one object file for each of the library's sources, in their order, then one for all the others.
+
+    A call of the compiler takes 20 ms before it does anything.
 
     Args:
         folder: Holds the sources.
         sources: Paths of C files; those below ``kernels/`` are the library's.
         flags: Zig's, for compiling.
-        scratch: Where the other objects go.
+        scratch: Where the other object goes.
 
     Raises:
         ToolchainError: If the compiler is missing or refuses.
     """
     library = _library_hash(folder, flags)
+    kernels = [source for source in sources if source.startswith(KERNELS)]
+    own = [source for source in sources if source not in kernels]
     return [
-        _kernel_object(folder, source, flags, library)
-        if source.startswith(KERNELS)
-        else _object(folder, source, flags, scratch / f"{Path(source).stem}.o")
-        for source in sources
+        *(_kernel_object(folder, source, flags, library) for source in kernels),
+        compile_c(folder, own, [*flags, "-r"], str(scratch / "model.o")),
     ]
-
-
-def _object(folder: Path, source: str, flags: Sequence[str], output: Path) -> Path:
-    return compile_c(folder, [source], [*flags, "-c"], str(output))
 
 
 def _library_hash(folder: Path, flags: Sequence[str]) -> str:
@@ -57,5 +55,5 @@ def _kernel_object(folder: Path, source: str, flags: Sequence[str], library: str
         kept.parent.mkdir(parents=True, exist_ok=True)
         # Several trials may compile it at the same time: each moves a whole file into place.
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-            os.replace(_object(folder, source, flags, Path(scratch) / "kernel.o"), kept)
+            os.replace(compile_c(folder, [source], [*flags, "-c"], f"{scratch}/kernel.o"), kept)
     return kept
