@@ -13,6 +13,7 @@ in another process too and in whatever order the trials are listed.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -100,49 +101,43 @@ def suggest(
     if trial_number < size or len(history.usable().numbers) == 0 or space.n_columns == 0:
         first = earlier_points(space, known, priors, size)
         return from_design(space, known, seen, size, seed, trial_number, first)
-    with one_thread():
-        rng = stream_of(seed, trial_number)
-        return _from_policies(
-            space,
-            history,
-            pending,
-            seen,
-            reference,
-            known,
-            trace,
-            priors,
-            config,
-            rng,
-            device,
-            seed,
-            trial_number,
-        )
-
-
-def _from_policies(
-    space: Space,
-    history: History,
-    pending: Matrix,
-    seen: Matrix,
-    reference: Matrix | None,
-    known: KnownOutcomes | None,
-    trace: TraceFunction | None,
-    priors: Sequence[Prior],
-    config: SearchConfig,
-    rng: np.random.Generator,
-    device: str,
-    seed: int,
-    trial_number: int,
-) -> Suggestion:
-    pending = pending[
-        np.lexsort(pending.T[::-1])
-    ]  # a matrix product's rounding depends on the order of its rows
-    model, outcomes = fitted(space, history, pending, known, config, device, seed, priors)
-    usable = history.usable()
-    narrow = config.take_turns and is_narrow(trial_number, outcomes.n_objectives)
-    reward, candidates = _reward(
-        space, usable, pending, model, outcomes, reference, config, rng, narrow=narrow
+    task = _Task(
+        space=space,
+        history=history,
+        # A matrix product's rounding depends on the order of its rows.
+        pending=pending[np.lexsort(pending.T[::-1])],
+        seen=seen,
+        reference=reference,
+        known=known,
+        trace=trace,
+        config=config,
+        seed=seed,
+        trial_number=trial_number,
     )
+    with one_thread():
+        model, outcomes = fitted(space, history, task.pending, known, config, device, seed, priors)
+        return _from_policies(task, model, outcomes, stream_of(seed, trial_number))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What `suggest` was asked, with the points that it must not repeat."""
+
+    space: Space
+    history: History
+    pending: Matrix
+    seen: Matrix
+    reference: Matrix | None
+    known: KnownOutcomes | None
+    trace: TraceFunction | None
+    config: SearchConfig
+    seed: int
+    trial_number: int
+
+
+def _from_policies(task: _Task, model: Surrogate, outcomes: Outcomes, rng: np.random.Generator) -> Suggestion:
+    space, config, usable = task.space, task.config, task.history.usable()
+    reward, candidates = _reward(task, model, outcomes, rng)
 
     def worth(points: Matrix) -> Matrix:
         return np.asarray(reward(model.tensor(points)).cpu().numpy())
@@ -156,44 +151,37 @@ def _from_policies(
     if config.n_polished:
         ends = polished_ends(space, paths, reward, config.n_polished, model.device)
         paths = np.concatenate([paths, ends[:, None]], axis=1)
-    policy, point = best_new_point(space, paths, worth, model, reward, trace, seen)
+    policy, point = best_new_point(space, paths, worth, model, reward, task.trace, task.seen)
     if policy is None:
-        point = best_unseen(space, candidates, worth, seen, rng, otherwise=point)
-    if known is not None:
-        point = kept(space, known, point, seen, seed)
-    return _explained(space, point, policy, paths, usable, model, outcomes, reward, config)
+        point = best_unseen(space, candidates, worth, task.seen, rng, otherwise=point)
+    if task.known is not None:
+        point = kept(space, task.known, point, task.seen, task.seed)
+    path = None if policy is None else paths[policy]
+    return _explained(task, model, outcomes, reward, point, policy, path)
 
 
 def _reward(
-    space: Space,
-    usable: History,
-    pending: Matrix,
-    model: Surrogate,
-    outcomes: Outcomes,
-    reference: Matrix | None,
-    config: SearchConfig,
-    rng: np.random.Generator,
-    *,
-    narrow: bool,
+    task: _Task, model: Surrogate, outcomes: Outcomes, rng: np.random.Generator
 ) -> tuple[Reward, Matrix]:
     """Return the reward, and points worth a look, q x d, that finding it came across; q may be 0."""
-    m, feasible = outcomes.n_objectives, feasible_rows(usable.violations)
-    limits = limits_of(model, outcomes)
+    config, usable, m = task.config, task.history.usable(), outcomes.n_objectives
+    feasible, limits = feasible_rows(usable.violations), limits_of(model, outcomes)
     if config.reward == "chebyshev":
         scalarised = poster_reward(
             model, outcomes.targets[:, :m], limits, feasible, n_samples=config.n_samples, rng=rng
         )
-        return scalarised, np.empty((0, space.n_columns))
+        return scalarised, np.empty((0, task.space.n_columns))
     feasibility = Feasibility(model=model, limits=model.tensor(limits))
     observed = usable.points[feasible] if feasible.any() else usable.points
-    front = predicted_front(model, space, observed, limits, m, rng)
+    front = predicted_front(model, task.space, observed, limits, m, rng)
     if not feasible.any():
         return feasibility, front.candidates
     # What is believed of pending points counts as observed: no gain is expected where another works.
-    mean = model.predict_mean(model.tensor(pending)).cpu().numpy().T
+    mean = model.predict_mean(model.tensor(task.pending)).cpu().numpy().T
     believed = mean[(mean[:, m:] <= limits).all(axis=1), :m]
     values = np.concatenate([outcomes.targets[feasible, :m], believed])
-    own = None if reference is None else outcomes.standardised_objectives(reference)
+    own = None if task.reference is None else outcomes.standardised_objectives(task.reference)
+    narrow = config.take_turns and is_narrow(task.trial_number, m)
     reward = hypervolume_reward(
         feasibility, values, front.values, own, outcomes.exponents, narrow=narrow, rng=rng
     )
@@ -201,26 +189,24 @@ def _reward(
 
 
 def _explained(
-    space: Space,
-    point: Matrix,
-    policy: int | None,
-    paths: Matrix,
-    usable: History,
+    task: _Task,
     model: Surrogate,
     outcomes: Outcomes,
     reward: Reward,
-    config: SearchConfig,
+    point: Matrix,
+    policy: int | None,
+    path: Matrix | None,
 ) -> Suggestion:
-    query = model.tensor(point[None])
+    usable, query = task.history.usable(), model.tensor(point[None])
     hoped = look_up(model, query)
-    mean, std, measured = forecast(model, hoped, outcomes, usable.values[usable.whole], query, config)
+    mean, std, measured = forecast(model, hoped, outcomes, usable.values[usable.whole], query, task.config)
     units = outcomes.objective_units(mean, std)
     return Suggestion(
-        parameters=space.decode(point),
+        parameters=task.space.decode(point),
         point=point,
         origin="unseen point" if policy is None else "policy",
         policy=policy,
-        path=np.empty((0, space.n_columns)) if policy is None else paths[policy],
+        path=np.empty((0, task.space.n_columns)) if path is None else path,
         mean=units[0],
         std=units[1],
         reward=float(reward.of_prediction(*hoped)[0]),
