@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from tinypareto.study_home import StudyDescription
+from tinypareto.study_description import StudyDescription
 from tinypareto.trials import FinishedTrial, History
 
 ROM_LIMIT = 2048.0

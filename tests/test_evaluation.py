@@ -6,12 +6,13 @@ import pytest
 from small_experiments import build_model, iris
 
 from tinypareto.errors import ExperimentError, TrainingError, UnsupportedModelError
-from tinypareto.evaluation import add_test_error, evaluate
+from tinypareto.evaluation import evaluate
 from tinypareto.evaluation_record import read_evaluation
 from tinypareto.experiment import quantize_after_training
 from tinypareto.mcu.read_onnx import read_onnx
 from tinypareto.mcu.samples import quantize_input
 from tinypareto.mcu.simulator import simulate
+from tinypareto.measured_network import add_test_error
 from tinypareto.network.metrics import error
 from tinypareto.network.quantize import run_onnx
 from tinypareto.scales import objective_scales

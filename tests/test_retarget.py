@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from tinypareto.cli import app
 from tinypareto.errors import ConfigError, StudyError
-from tinypareto.evaluation import measure_again
 from tinypareto.experiment import load_experiment
 from tinypareto.known_sizes import known_sizes
+from tinypareto.measured_network import measure_again
 from tinypareto.report.page import write_report
 from tinypareto.results import explain_network, export_network, front_rows, open_history
 from tinypareto.retarget import retarget_study

@@ -10,8 +10,8 @@ from optuna.distributions import json_to_distribution
 from tinypareto.calibration import gain_of
 from tinypareto.choice import choose
 from tinypareto.errors import StudyError
-from tinypareto.evaluation import add_test_error
 from tinypareto.experiment import load_experiment
+from tinypareto.measured_network import add_test_error
 from tinypareto.space import Space
 from tinypareto.study_home import existing_study
 from tinypareto.trials import FinishedTrial, FoundNetwork, History, read_history, read_metrics

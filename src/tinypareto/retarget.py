@@ -16,15 +16,16 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tinypareto.errors import StudyError, TinyParetoError
-from tinypareto.evaluation import measure_again
 from tinypareto.evaluation_record import Evaluation, read_network, step_folder, write_network
 from tinypareto.experiment import SAME_ON_EVERY_CORE, Experiment, load_experiment, split_reference
 from tinypareto.hosts.attributes import pieces, read_attribute
 from tinypareto.hosts.observations import OBSERVATIONS_KEY, Observation
 from tinypareto.hosts.suggestions import SUGGESTION_KEY
+from tinypareto.measured_network import measure_again
 from tinypareto.network.data import Data
 from tinypareto.scales import objective_scales
-from tinypareto.study_home import OWNER, StudyDescription, StudyHome, existing_study
+from tinypareto.study_description import StudyDescription
+from tinypareto.study_home import OWNER, StudyHome, existing_study
 from tinypareto.threads import use_one_thread
 from tinypareto.trial_process import remove_unfinished
 from tinypareto.trials import deployable, trial_folder

@@ -11,12 +11,12 @@ import optuna
 from optuna.trial import Trial
 
 from tinypareto.errors import ExperimentError
-from tinypareto.evaluation import add_test_error
 from tinypareto.evaluation_record import Evaluation, read_evaluation
 from tinypareto.experiment import (
     Experiment,
     load_experiment,
 )
+from tinypareto.measured_network import add_test_error
 from tinypareto.study_home import StudyHome, database_errors
 from tinypareto.study_plan import SearchSettings, StudyPlan, plan_of
 from tinypareto.telling import tell_outcome

@@ -22,7 +22,8 @@ from tinypareto.scales import objective_scales
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.known import InputFunction
 from tinypareto.stop_rule import ERROR
-from tinypareto.study_home import StudyDescription, StudyHome
+from tinypareto.study_description import StudyDescription
+from tinypareto.study_home import StudyHome
 from tinypareto.warm_start import earlier_task
 
 KNOWING = "ars"  # the sampler that can be told which outcomes are known

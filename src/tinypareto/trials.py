@@ -15,7 +15,7 @@ from tinypareto.evaluation_record import step_folder
 from tinypareto.front import feasible_front, normalised_hypervolume
 from tinypareto.hosts.observations import Observation, observations
 from tinypareto.hosts.suggestions import read_suggestion
-from tinypareto.study_home import StudyDescription
+from tinypareto.study_description import StudyDescription
 
 # A trial's user attributes: why it failed, and the share of its epochs after which it was stopped.
 FAILURE = "tinypareto:failure"

@@ -5,7 +5,8 @@ from pathlib import Path
 from tinypareto.errors import StudyError
 from tinypareto.experiment import SAME_ON_EVERY_CORE, Experiment
 from tinypareto.hosts.earlier import EarlierTask
-from tinypareto.study_home import StudyDescription, existing_study, space_as_text
+from tinypareto.study_description import StudyDescription, space_as_text
+from tinypareto.study_home import existing_study
 
 
 def earlier_task(folder: Path, experiment: Experiment) -> EarlierTask:
