@@ -12,6 +12,7 @@ from small_onnx import normal, two_by_two
 from torch import nn
 
 from tinypareto.errors import ConfigError, ShapeError, SimulationError, TargetMemoryError
+from tinypareto.mcu import compiled_folder
 from tinypareto.mcu.compiled_folder import compile_model, compile_to_folder, simulate_folder
 from tinypareto.mcu.compilers import GCC, ZIG
 from tinypareto.mcu.elf import read_elf
@@ -156,7 +157,7 @@ def everything_below(folder):
     ("limits", "said"),
     [
         ({"rom_bytes": 2000}, r"needs [\d,]+ bytes of flash, ([\d,]+) more than the 2,000 .*'/3/Conv' with 315 w"),
-        ({"ram_bytes": 400}, r"needs [\d,]+ bytes of RAM, ([\d,]+) more than the 400 .*with 315 bytes \(9 x 7 x 5\)"),
+        ({"ram_bytes": 400}, r"bytes of RAM besides its stack, ([\d,]+) more than the 400 .*with 315 bytes \(9 x 7 x 5\)"),
     ],
 )  # fmt: skip
 def test_model_that_exceeds_a_limit_says_by_how_much_and_leaves_nothing(
@@ -166,8 +167,17 @@ def test_model_that_exceeds_a_limit_says_by_how_much_and_leaves_nothing(
         compile_to_folder(model, "cortex-m4", tmp_path / "new" / "out", **limits)
     ((what, limit),) = limits.items()
     excess = int(re.search(said, str(caught.value)).group(1).replace(",", ""))
-    assert excess == compiled[1][what] - limit
+    stack = (
+        compiled[1]["stack_bytes"] if what == "ram_bytes" else 0
+    )  # told apart, since nothing was simulated
+    assert excess == compiled[1][what] - stack - limit
     assert everything_below(tmp_path) == []
+
+
+def test_what_is_too_large_without_its_stack_is_not_simulated(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled_folder, "measure", lambda *_: pytest.fail("it was simulated"))
+    with pytest.raises(TargetMemoryError, match="bytes of flash"):
+        compile_to_folder(model, "cortex-m4", tmp_path / "out", rom_bytes=500)
 
 
 def test_model_that_just_fits_is_compiled_and_simulated_with_these_limits(model, compiled, tmp_path):

@@ -33,3 +33,12 @@ def test_a_program_that_fits_to_the_byte_is_accepted():
 def test_excess_is_said_in_bytes_with_the_largest_operator_or_tensor(flash, ram, said):
     with pytest.raises(TargetMemoryError, match=said):
         check_memory(small_resnet()[0], core(flash, ram), NEEDS)
+
+
+def test_a_program_that_was_not_simulated_is_judged_by_what_it_needs_besides_its_stack():
+    graph, unknown = small_resnet()[0], replace(NEEDS, ram_bytes=500, stack_bytes=0)
+    check_memory(graph, core(5000, 500), unknown)
+    with pytest.raises(
+        TargetMemoryError, match="needs 500 bytes of RAM besides its stack, 1 more than the 499 "
+    ):
+        check_memory(graph, core(5000, 499), unknown)

@@ -33,6 +33,7 @@ from tinypareto.mcu.firmware import (
     read_program,
     record_sizes,
 )
+from tinypareto.mcu.footprint import read_footprint
 from tinypareto.mcu.limits import check_memory
 from tinypareto.mcu.passes.pipeline import optimize
 from tinypareto.mcu.read_onnx import read_onnx
@@ -116,6 +117,8 @@ def compile_to_folder(
         (new / TARGET).write_text(json.dumps({"target": core.name, **memory}), encoding="utf-8")
         shape = program.graph.input_shape
         inputs = np.random.default_rng(SEED).integers(-128, 128, size=(2, *shape), dtype=np.int8)
+        # What is too large without its stack already need not be simulated, which may take minutes.
+        check_memory(program.graph, core, read_footprint(firmware.elf, stack_bytes=0))
         measurement = measure(firmware, inputs)
         check_memory(program.graph, core, measurement.footprint)
         record_sizes(firmware, measurement)

@@ -19,6 +19,8 @@ most 21 bits:
 with ma, mb in [0, 2**21) and shift in 1..31. A difference subtracts the second product.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +38,7 @@ from tinypareto.mcu.graph import (
     Int32Array,
     MaxPool,
     Mul,
+    Operator,
     Relu,
     Sub,
 )
@@ -191,14 +194,33 @@ def requantization(
     Raises:
         UnsupportedModelError: If a factor cannot be a scale or is too large for its accumulator.
     """
-    return fixed_point(output_multiplier(graph, operator), _reach(graph, operator))
+    with _naming(operator):
+        return fixed_point(output_multiplier(graph, operator), _reach(graph, operator))
 
 
 def pair_multiplier(graph: Graph, operator: Add | Sub) -> PairMultiplier:
-    """Return the integers with which ``operator`` adds or subtracts its two inputs."""
+    """Return the integers with which ``operator`` adds or subtracts its two inputs.
+
+    Raises:
+        UnsupportedModelError: If a factor cannot be a scale or is too large.
+    """
     first, second = (graph.tensors[name].scale for name in operator.inputs)
     out = graph.tensors[operator.output].scale
-    return fixed_point_pair(first / out, second / out)
+    with _naming(operator):
+        return fixed_point_pair(first / out, second / out)
+
+
+@contextmanager
+def _naming(operator: Operator) -> Iterator[None]:
+    """Say which operator it is whose factors cannot be used.
+
+    Raises:
+        UnsupportedModelError: As it was raised, with the operator's name.
+    """
+    try:
+        yield
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"Operator '{operator.name}' cannot be compiled: {error}") from error
 
 
 def folded_bias(operator: Convolution | Dense, input_zero_point: int) -> Int32Array:

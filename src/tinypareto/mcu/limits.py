@@ -9,6 +9,11 @@ from tinypareto.mcu.targets import Target
 def check_memory(graph: Graph, target: Target, footprint: Footprint) -> None:
     """Refuse a program that needs more flash or RAM than the target has.
 
+    Args:
+        graph: What the program computes.
+        target: Its core or board.
+        footprint: As measured; with a stack of 0 bytes if it was not simulated yet.
+
     Raises:
         TargetMemoryError: It names the excess in bytes and the largest operator or tensor.
     """
@@ -17,7 +22,8 @@ def check_memory(graph: Graph, target: Target, footprint: Footprint) -> None:
         excess = _excess("flash", footprint.rom_bytes, target.flash_bytes)
         problems.append(f"{excess}{_largest_operator(graph)}")
     if footprint.ram_bytes > target.ram_bytes:
-        excess = _excess("RAM", footprint.ram_bytes, target.ram_bytes)
+        what = "RAM" if footprint.stack_bytes else "RAM besides its stack"
+        excess = _excess(what, footprint.ram_bytes, target.ram_bytes)
         problems.append(f"{excess}, the largest tensor is {_largest_tensor(graph)}")
     if problems:
         raise TargetMemoryError(

@@ -6,6 +6,10 @@ import onnx
 from tinypareto.errors import UnsupportedModelError, reason
 from tinypareto.mcu.onnx_values import Constant, Node, QuantizedConstant, Value, along_axis
 
+SMALLEST_STEP = (
+    1e-20  # of an activation: below, it was calibrated on zeros, and factors leave the range of float32
+)
+
 
 def constant_array(tensor: onnx.TensorProto, name: str) -> Constant:
     """Return a constant of the file.
@@ -38,17 +42,17 @@ def activation_steps(node: Node) -> tuple[float, int]:
     """Return scale and int8 zero point of a QuantizeLinear or DequantizeLinear of an activation."""
     scale = node.array(1)
     zero_point = node.array(2)  # required, since it alone tells int8 from uint8
-    if zero_point.dtype not in {np.dtype(np.int8), np.dtype(np.uint8)}:
-        node.refuse(f"activations must be int8 or uint8, not {zero_point.dtype}; use activation_type=QInt8.")
-    if (
-        scale.size != 1
-        or zero_point.size != 1
-        or not np.isfinite(scale).all()
-        or float(scale.reshape(())) <= 0
-    ):
-        node.refuse("activations must be quantised per tensor with one scale above 0.")
-    offset = 128 if zero_point.dtype == np.uint8 else 0
-    return float(scale.reshape(())), int(zero_point.reshape(())) - offset
+    if zero_point.dtype != np.int8:
+        node.refuse(f"activations must be int8, not {zero_point.dtype}; use activation_type=QInt8.")
+    if scale.size != 1 or zero_point.size != 1 or not np.isfinite(scale).all():
+        node.refuse("activations must be quantised per tensor with one finite scale.")
+    step = float(scale.reshape(()))
+    if step < SMALLEST_STEP:
+        node.refuse(
+            f"activations must have a scale of at least {SMALLEST_STEP:g}, got {step:g}; calibrate with data on which "
+            "this layer answers."
+        )
+    return step, int(zero_point.reshape(()))
 
 
 def dequantize(node: Node) -> Value:

@@ -44,7 +44,6 @@ def read_onnx(path: str | Path) -> Graph:
     """Return the network that an int8 QDQ file holds.
 
     Layouts turn from channels first to HWC, a series becomes an image of height 1, weights follow.
-    uint8 activations become int8 exactly (zero point - 128).
 
     Args:
         path: Written by ``onnxruntime.quantization.quantize_static`` with ``QuantFormat.QDQ``, or
