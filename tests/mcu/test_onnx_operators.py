@@ -70,6 +70,17 @@ RESHAPES = {
 }
 
 
+def test_the_axis_of_a_flatten_may_count_from_the_end(tmp_path):
+    constants = int8_weight(rows=168)[1]
+    middle = [
+        int8_weight(rows=168)[0],
+        helper.make_node("Flatten", ["x_r"], ["flat"], axis=-3),
+        helper.make_node("MatMul", ["flat", "w"], ["h"]),
+    ]
+    path = written_by_hand(tmp_path, middle, constants, dims=IMAGE, output=("h", 0.2, 3))
+    assert steps_apart(path, samples(IMAGE)).max() <= 1
+
+
 @pytest.mark.parametrize("case", RESHAPES)
 def test_the_weights_behind_a_flattened_image_are_permuted_to_hwc(tmp_path, case):
     (kind, extra), constants = RESHAPES[case]

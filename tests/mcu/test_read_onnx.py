@@ -15,6 +15,7 @@ from small_onnx import (
     qdq,
     quantized_file,
     refuses,
+    steps_apart,
     two_by_two,
     written_by_hand,
 )
@@ -83,6 +84,24 @@ def test_uint8_weights_are_refused(tmp_path):
     refuses(
         written_by_hand(tmp_path, middle, constants), r"weights must be symmetric int8 .*weight_type=QInt8"
     )
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights_that_are_left_in_float_before_a_quantizer_are_quantised_as_onnxruntime_does(
+    tmp_path, per_channel
+):
+    constants = {"w": normal(5, 4, 3), "b": normal(5, seed=1), "m": normal(35, 6, seed=2)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], name="conv"),
+        helper.make_node("Flatten", ["c"], ["f"]),
+        helper.make_node("MatMul", ["f", "m"], ["y"], name="fc"),
+    ]
+    path = float_file(tmp_path / "net.onnx", nodes, constants, (4, 9))
+    plain = read_onnx(quantized_file(path, normal(64, 4, 9), per_channel=per_channel))
+    pairs = quantized_file(path, normal(64, 4, 9), per_channel=per_channel, AddQDQPairToWeight=True)
+    for known, operator in zip(plain.operators, read_onnx(pairs).operators, strict=True):
+        np.testing.assert_array_equal(operator.weight, known.weight)
+    assert steps_apart(pairs, normal(64, 4, 9, seed=3)).max() <= 2
 
 
 def test_several_inputs_and_outputs_are_those_of_onnxruntime(tmp_path):

@@ -67,6 +67,20 @@ def dequantize(node: Node) -> Value:
     return node.activation(0)
 
 
+def quantize_constant(node: Node, values: Constant) -> Constant:
+    """Return the integers that a QuantizeLinear makes of a constant; onnxruntime leaves weights to it on request."""
+    scale, zero_point = np.asarray(node.array(1), np.float32), node.array(2)
+    axis = int(node.attributes.get("axis", 1))
+    limits = np.iinfo(zero_point.dtype) if zero_point.dtype.kind in "iu" else None
+    if limits is None or not (np.isfinite(scale) & (scale > 0)).all():
+        node.refuse(
+            "weight scales must be finite and above 0, with an integer zero point; calibrate the model again."
+        )
+    steps = np.rint(np.float32(values) / along_axis(node, scale, values.shape, axis))
+    shifted = steps + along_axis(node, zero_point, values.shape, axis)
+    return np.asarray(np.clip(shifted, limits.min, limits.max), zero_point.dtype)
+
+
 def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Constant:
     """Return symmetric weights and biases as they are, other constants (bounds, factors, summands) as real numbers."""
     if values.dtype not in {np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int32)}:

@@ -72,9 +72,10 @@ def _reshape(node: Node) -> Value:
 
 
 def _flatten(node: Node) -> Value:
-    if node.attributes.get("axis", 1) != 1:
+    old = _batched(node)
+    if int(node.attributes.get("axis", 1)) not in {1, 1 - len(old)}:
         node.refuse("its axis must be 1, so that the batch stays apart.")
-    return _with_dims(node, (math.prod(_batched(node)[1:]),))
+    return _with_dims(node, (math.prod(old[1:]),))
 
 
 def _squeeze(node: Node) -> Value:

@@ -116,8 +116,8 @@ class Node:
         value = self.input(index)
         if not isinstance(value, Activation):
             self.refuse(
-                f"input {index} must be a quantised activation; "
-                "put QuantizeLinear and DequantizeLinear before it (format QDQ)."
+                f"input {index} must be a quantised activation; put QuantizeLinear and DequantizeLinear before it "
+                "(format QDQ), with onnxruntime by naming the operator before it in op_types_to_quantize."
             )
         return value
 

@@ -29,13 +29,19 @@ from tinypareto.mcu.graph import (
     Tensor,
 )
 from tinypareto.mcu.onnx_activations import input_levels, lookup_table
-from tinypareto.mcu.onnx_constants import activation_steps, constant_array, constant_of, dequantize
+from tinypareto.mcu.onnx_constants import (
+    activation_steps,
+    constant_array,
+    constant_of,
+    dequantize,
+    quantize_constant,
+)
 from tinypareto.mcu.onnx_file import open_onnx, sort_nodes
 from tinypareto.mcu.onnx_inputs import quantize_inputs_early
 from tinypareto.mcu.onnx_layouts import UNMOVED, Dims, Inserted, arranged, hwc_shape, is_neutral, moved
 from tinypareto.mcu.onnx_operators import convert
 from tinypareto.mcu.onnx_shapes import fold
-from tinypareto.mcu.onnx_values import Activation, Draft, NetworkInput, Node, Value
+from tinypareto.mcu.onnx_values import Activation, Constant, Draft, NetworkInput, Node, Value
 
 QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a renamed graph output
 
@@ -110,8 +116,8 @@ class _Reader:
             value = self.values.get(name)
             if not isinstance(value, Activation):
                 raise UnsupportedModelError(
-                    f"Output '{name}' must come from a quantised layer; quantise the last layer too, "
-                    "or leave it out of the exported model."
+                    f"Output '{name}' must come from a quantised layer; quantise the last layer too (with onnxruntime "
+                    "by naming it in op_types_to_quantize), or leave it out of the exported model."
                 )
             if value.tensor.name in results:
                 raise UnsupportedModelError(
@@ -180,9 +186,11 @@ class _Reader:
                 self.operators.append(operator)
                 self.tensors[tensor.name] = tensor
 
-    def _quantize(self, node: Node, wanted: str) -> Activation:
-        """Give a draft, or the network's input, the scale that turns it into a tensor."""
+    def _quantize(self, node: Node, wanted: str) -> Activation | Constant:
+        """Give a draft, or the network's input, the scale that turns it into a tensor; quantise a constant."""
         source = node.input(0)
+        if isinstance(source, np.ndarray):
+            return quantize_constant(node, source)
         steps = activation_steps(node)
         if isinstance(source, Activation):
             if (source.tensor.scale, source.tensor.zero_point) != steps:
@@ -192,7 +200,7 @@ class _Reader:
             return self._settle(node, source, source.name, steps)
         if isinstance(source, Draft):
             return self._settle(node, source, wanted.removesuffix(QUANTIZED_SUFFIX), steps)
-        node.refuse("a constant must be stored as int8 already; quantise the model statically.")
+        node.refuse("it must quantise what a layer gives, or a constant; quantise the model statically.")
 
     def _settle(
         self, node: Node, source: NetworkInput | Draft, name: str, steps: tuple[float, int]
