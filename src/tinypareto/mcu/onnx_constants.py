@@ -6,9 +6,7 @@ import onnx
 from tinypareto.errors import UnsupportedModelError, reason
 from tinypareto.mcu.onnx_values import Constant, Node, QuantizedConstant, Value, along_axis
 
-SMALLEST_STEP = (
-    1e-20  # of an activation: below, it was calibrated on zeros, and factors leave the range of float32
-)
+SMALLEST_STEP = 1e-20  # of an activation: below, it was calibrated on zeros
 
 
 def constant_array(tensor: onnx.TensorProto, name: str) -> Constant:
