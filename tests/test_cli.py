@@ -15,6 +15,13 @@ from tinypareto.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = f"{ROOT / 'tests' / 'small_experiments.py'}:small"
+# Runs a command and lists the modules that it left loaded.
+LOADED = """
+import atexit, sys
+from tinypareto.cli import main
+atexit.register(lambda: print(*sys.modules))
+main()
+"""
 COMMANDS = {command.callback.__name__ for command in app.registered_commands}
 
 
@@ -96,6 +103,21 @@ def test_mistake_is_one_line_and_exit_code_1(arguments, said, tmp_path):
     assert said in outcome.stderr
     assert outcome.stdout == ""
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("compile", "model.onnx", "--out", "out"), ("simulate", "out", "--input", "x.npy", "--output", "y.npy")],
+    ids=lambda arguments: arguments[0],
+)
+def test_firmware_commands_do_not_load_what_only_a_search_needs(arguments, tmp_path):
+    (tmp_path / "model.onnx").write_text("no network")
+    command = [sys.executable, "-c", LOADED, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"onnx", "tinypareto.tables", "tinypareto.mcu.compiled_folder"} <= loaded
+    assert loaded.isdisjoint({"torch", "optuna", "onnxruntime", "scipy"})
 
 
 def test_compile_and_simulate_print_tables_and_json(study, tmp_path):

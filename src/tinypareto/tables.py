@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.table import Table
 
-from tinypareto.confirm import Confirmation
 from tinypareto.mcu.compiled_folder import UPPER_ESTIMATE, Compilation
 from tinypareto.mcu.firmware import operator_macs
+
+if TYPE_CHECKING:  # it loads torch and optuna, which takes seconds, and compile needs neither
+    from tinypareto.confirm import Confirmation
 
 KNOWN_SHARE = 1e-4  # of a prediction: a smaller deviation is that of rounding
 
@@ -71,12 +73,12 @@ def explanation_table(said: Mapping[str, Any]) -> Group:
     return Group(*lines, "", *([objectives] if said["objectives"] else []), parameters)
 
 
-def confirmation_json(confirmation: Confirmation) -> dict[str, Any]:
+def confirmation_json(confirmation: "Confirmation") -> dict[str, Any]:
     """Return one entry of what ``tinypareto confirm --json`` prints."""
     return {**asdict(confirmation), "mean": confirmation.mean, "std": confirmation.std}
 
 
-def confirmation_table(confirmations: Sequence[Confirmation]) -> Group:
+def confirmation_table(confirmations: Sequence["Confirmation"]) -> Group:
     """Return errors in the search beside those of new trainings, and by how much they differ on average."""
     table = _table(
         "Validation errors", "trial", "in the search", "mean again", "standard deviation", "worst", "failed"

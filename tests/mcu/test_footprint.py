@@ -1,7 +1,13 @@
+from collections import Counter
+
 import pytest
+from small_graphs import GraphBuilder
 
 from tinypareto.errors import ToolchainError
+from tinypareto.mcu.elf import read_elf
+from tinypareto.mcu.firmware import build_firmware, write_program
 from tinypareto.mcu.footprint import read_footprint
+from tinypareto.mcu.graph import Window
 from tinypareto.mcu.targets import target
 from tinypareto.mcu.toolchain import build_elf
 
@@ -80,3 +86,27 @@ def test_program_without_an_arena_is_refused(tmp_path):
     elf = build(tmp_path, "void model_invoke(void) {}")
     with pytest.raises(ToolchainError, match="must define model_arena"):
         read_footprint(elf, stack_bytes=0)
+
+
+def series_network():
+    """Return a 1-D network, which calls memset and, on an M0+, the compiler's long product too."""
+    build = GraphBuilder((1, 32, 4))
+    stem = build.conv("stem", build.x, 6, Window(kernel=(1, 5), padding=(0, 2, 0, 2)))
+    same = Window(kernel=(1, 3), padding=(0, 1, 0, 1))
+    return build.graph(build.dense("head", build.conv("depthwise", stem, 6, same, groups=6), 3))
+
+
+@pytest.mark.parametrize("name", ["cortex-m0plus", "cortex-m4"])
+def test_function_of_several_names_is_counted_once(name, tmp_path):
+    elf = build_firmware(write_program(series_network(), target(name)), tmp_path).elf
+    functions = [symbol for symbol in read_elf(elf).symbols.values() if symbol.kind == "STT_FUNC"]
+    names = Counter(symbol.address for symbol in functions)
+    assert max(names.values()) > 1, "without aliases this shows nothing"
+    found = read_footprint(elf, stack_bytes=48)
+    assert found.breakdown["rom: kernels"] == sum(
+        {symbol.address: symbol.size for symbol in functions}.values()
+    )
+    for kind, total in (("rom", found.rom_bytes), ("ram", found.ram_bytes)):
+        parts = [size for part, size in found.breakdown.items() if part.startswith(f"{kind}: ")]
+        assert sum(parts) == total
+        assert min(parts) >= 0

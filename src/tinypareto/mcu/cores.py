@@ -35,13 +35,15 @@ class CycleCosts:
 class Core:
     """One kind of processor.
 
-    ``has_dsp`` means SMLAD and its kin, ``has_unaligned`` loads and stores of words at any address.
+    ``has_dsp`` means SMLAD and its kin, ``has_unaligned`` loads and stores of words at any address,
+    ``has_conditionals`` IT, in whose block a condition skips an instruction without a branch.
     """
 
     name: str
     simulated_cpu: str  # as the simulator's UC_CPU_ARM_* constants name it
     has_dsp: bool
     has_unaligned: bool = True
+    has_conditionals: bool = True
     costs: CycleCosts
     is_upper_estimate: (
         bool  # cycles are those of a simpler core, since it issues more at once than is modelled
@@ -74,6 +76,7 @@ _CORES = (
         simulated_cpu="CORTEX_M0",  # the same instructions
         has_dsp=False,
         has_unaligned=False,
+        has_conditionals=False,
         costs=_M0PLUS_COSTS,
         is_upper_estimate=False,
     ),

@@ -1,9 +1,10 @@
 """What a linked program needs of flash and RAM, broken down."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinypareto.mcu.elf import Image, read_elf
+from tinypareto.mcu.elf import Image, Symbol, read_elf
 from tinypareto.mcu.emit.text import ARENA, DESCRIPTOR_PREFIX, TABLE_PREFIX
 
 WEIGHTS_SECTION = ".weights"
@@ -65,7 +66,7 @@ def _rom_parts(image: Image, rom_bytes: int) -> dict[str, int]:
     """Return the bytes of flash by what they hold; what no symbol claims is padding and constants."""
     parts = {"rom: kernels": 0, "rom: descriptors": 0}
     parts |= {f"rom: {kind}": 0 for kind in ("weights", "biases", "requantisation")}
-    for symbol in image.symbols.values():
+    for symbol in _one_per_address(image):
         if symbol.kind == "STT_FUNC":
             parts["rom: kernels"] += symbol.size
         elif symbol.name.startswith(DESCRIPTOR_PREFIX):
@@ -74,3 +75,15 @@ def _rom_parts(image: Image, rom_bytes: int) -> dict[str, int]:
             kind = symbol.name.rpartition("_")[2]
             parts[f"rom: {kind if kind in {'weights', 'biases'} else 'requantisation'}"] += symbol.size
     return {**parts, "rom: padding and constants": rom_bytes - sum(parts.values())}
+
+
+def _one_per_address(image: Image) -> Iterable[Symbol]:
+    """Return one symbol for each address: the largest, of equals the one whose name comes first.
+
+    The compiler's library has several names for one function: __aeabi_memclr, __aeabi_memclr4, __aeabi_memclr8.
+    """
+    ranked = sorted(image.symbols.values(), key=lambda symbol: (-symbol.size, symbol.name))
+    chosen: dict[int, Symbol] = {}
+    for symbol in ranked:
+        chosen.setdefault(symbol.address, symbol)
+    return chosen.values()

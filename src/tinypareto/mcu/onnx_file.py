@@ -1,5 +1,6 @@
 """A file -> a checked ONNX model in QDQ format, its nodes in order."""
 
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx
@@ -38,23 +39,24 @@ def sort_nodes(graph: onnx.GraphProto) -> None:
     """Put each node behind those it reads from; an ordered file stays as it is.
 
     Quantisers append nodes at the end, and runtimes accept that. A cycle is left for the checker.
+
+    The order is that of walks from the first node to the last, each of which takes what has all its inputs. So a node
+    is taken in the round of the latest it reads from, or in the next one if that stands behind it.
     """
-    waiting = list(graph.node)
-    missing = {name for node in waiting for name in node.output}
-    ordered: list[onnx.NodeProto] = []
-    while waiting:
-        blocked: list[onnx.NodeProto] = []
-        for node in waiting:
-            if missing.isdisjoint(node.input):
-                ordered.append(node)
-                missing.difference_update(node.output)
-            else:
-                blocked.append(node)
-        if len(blocked) == len(waiting):
-            return
-        waiting = blocked
-    del graph.node[:]
-    graph.node.extend(ordered)
+    nodes = list(graph.node)
+    writers = {name: index for index, node in enumerate(nodes) for name in node.output if name}
+    sources = {
+        index: [writers[name] for name in node.input if name in writers] for index, node in enumerate(nodes)
+    }
+    rounds = [0] * len(nodes)
+    try:
+        for index in TopologicalSorter(sources).static_order():
+            rounds[index] = max((rounds[source] + (source > index) for source in sources[index]), default=0)
+    except CycleError:
+        return
+    if any(rounds):
+        del graph.node[:]
+        graph.node.extend(nodes[index] for index in sorted(sources, key=rounds.__getitem__))
 
 
 def _check_names(graph: onnx.GraphProto, path: Path) -> None:

@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from small_graphs import small_resnet
+from small_graphs import GraphBuilder, small_resnet
 from small_onnx import two_by_two
 
 from tinypareto.mcu.compilers import GCC, ZIG
+from tinypareto.mcu.cores import cores
 from tinypareto.mcu.elf import read_elf
-from tinypareto.mcu.firmware import read_program, write_files, write_program
+from tinypareto.mcu.firmware import build_firmware, measure, read_program, write_files, write_program
+from tinypareto.mcu.graph import Window
 from tinypareto.mcu.reference import run_reference
 from tinypareto.mcu.targets import target
 from tinypareto.mcu.toolchain import compile_c
@@ -181,6 +183,18 @@ def test_a_project_that_includes_this_one_links_the_model(tmp_path):
     run(tmp_path, "cmake", "-B", "build")
     run(tmp_path, "cmake", "--build", "build")
     run(tmp_path, tmp_path / "build" / "app")
+
+
+@pytest.mark.parametrize("core", cores(), ids=lambda core: core.name)
+def test_readme_says_whether_instructions_depend_on_the_values(core, tmp_path):
+    build = GraphBuilder()
+    pooled = build.max_pool("pool", build.relu("relu", build.x), Window(kernel=(3, 3)))
+    graph = build.graph(build.conv("conv", pooled, 4, Window(kernel=(3, 3))))
+    firmware = build_firmware(write_program(graph, target(core.name)), tmp_path)
+    counts = {measure(firmware, build.inputs(1, seed)).instructions for seed in range(3)}
+    readme = (tmp_path / "firmware" / "README.md").read_text(encoding="utf-8")
+    assert ("takes the same instructions whatever the values" in readme) == (len(counts) == 1)
+    assert ("depends a little on the values" in readme) == (len(counts) > 1)
 
 
 @pytest.mark.parametrize("compiler", [ZIG, GCC], ids=["zig", "gcc"])
