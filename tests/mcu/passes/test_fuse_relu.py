@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tinypareto.mcu.graph import Add, Dense, Graph, Relu, Tensor
+from tinypareto.mcu.graph import Add, Dense, Graph, Lookup, Relu, Tensor
 from tinypareto.mcu.passes.fuse_relu import fuse_relu
 from tinypareto.mcu.reference import run_reference
 
@@ -60,6 +60,31 @@ def test_the_clamps_of_both_operators_hold(before, behind):
     fused = fuse_relu(graph)
     assert len(fused.operators) == 1
     same_outputs(graph, fused)
+
+
+def table(source, output, values):
+    return Lookup(name=f"table_{output}", inputs=(source,), output=output, table=np.asarray(values, np.int8))
+
+
+def test_a_table_that_only_clips_becomes_a_clamp_of_the_layer_before_it():
+    graph = network(dense("fc", "x", "h"), table("h", "y", np.clip(np.arange(-128, 128), -30, 90)))
+    fused = fuse_relu(graph)
+    assert [(operator.name, operator.clamp) for operator in fused.operators] == [("fc", (-30, 90))]
+    assert same_outputs(graph, fused)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        -np.arange(-127, 129),
+        np.abs(np.arange(-128, 128)).clip(0, 127),
+        np.arange(-128, 128).clip(-30, 90) + 1,
+    ],
+    ids=["negative", "magnitude", "off by one"],
+)
+def test_a_table_that_does_more_stays(values):
+    graph = network(dense("fc", "x", "h"), table("h", "y", values))
+    assert len(fuse_relu(graph).operators) == 2
 
 
 def test_two_relus_in_a_row_are_both_fused():

@@ -1,14 +1,18 @@
-"""Fuse a ReLU into the operator before it.
+"""Fuse a ReLU, or a table that only clips, into the operator before it.
 
 Requires: nothing.
-Ensures: no ReLU reads a tensor that it alone reads and whose scale and zero point it keeps; outputs are
-    unchanged, byte for byte. (With other scales the ReLU would round once less, so it stays.)
+Ensures: no ReLU and no clipping table reads a tensor that it alone reads and whose scale and zero point it keeps;
+    outputs are unchanged, byte for byte. (With other scales the ReLU would round once less, so it stays.)
 """
 
 from collections import Counter
 from dataclasses import replace
 
-from tinypareto.mcu.graph import Graph, Operator, Relu
+import numpy as np
+
+from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Graph, Lookup, Operator, Relu
+
+EVERY_VALUE = np.arange(INT8_MIN, INT8_MAX + 1)
 
 
 def fuse_relu(graph: Graph) -> Graph:
@@ -19,24 +23,32 @@ def fuse_relu(graph: Graph) -> Graph:
     place: dict[str, int] = {}  # of each output's operator in the new list
     for operator in graph.operators:
         producer = place.get(operator.inputs[0])
-        alone = readers[operator.inputs[0]] == 1
-        if isinstance(operator, Relu) and producer is not None and alone and _keeps_scale(graph, operator):
+        bounds = _bounds(graph, operator) if readers[operator.inputs[0]] == 1 else None
+        if producer is not None and bounds is not None:
             place[operator.output] = producer
-            fused[producer] = _clamped(graph, fused[producer], operator)
+            fused[producer] = _clamped(fused[producer], operator.output, bounds)
         else:
             place[operator.output] = len(fused)
             fused.append(operator)
     return graph.with_operators(tuple(fused))
 
 
-def _keeps_scale(graph: Graph, relu: Relu) -> bool:
-    before, after = graph.tensors[relu.inputs[0]], graph.tensors[relu.output]
-    return (before.scale, before.zero_point) == (after.scale, after.zero_point)
+def _bounds(graph: Graph, operator: Operator) -> tuple[int, int] | None:
+    """Return the bounds between which an operator leaves its input as it is; None if it does something else."""
+    before, after = graph.tensors[operator.inputs[0]], graph.tensors[operator.output]
+    if (before.scale, before.zero_point) != (after.scale, after.zero_point):
+        return None
+    low, high = operator.clamp
+    if isinstance(operator, Relu):
+        return max(after.zero_point, low), high
+    if isinstance(operator, Lookup):
+        written = np.clip(operator.table, low, high)
+        bounds = int(written[0]), int(written[-1])
+        return bounds if np.array_equal(written, np.clip(EVERY_VALUE, *bounds)) else None
+    return None
 
 
-def _clamped(graph: Graph, producer: Operator, relu: Relu) -> Operator:
-    """Return the producer writing the ReLU's output, its bounds clamped as its values were."""
-    low, high = relu.clamp
-    floor = max(graph.tensors[relu.output].zero_point, low)
-    bounds = [min(max(bound, floor), high) for bound in producer.clamp]
-    return replace(producer, output=relu.output, clamp=(bounds[0], bounds[1]))
+def _clamped(producer: Operator, output: str, bounds: tuple[int, int]) -> Operator:
+    """Return the producer writing the output of what is fused, its bounds clamped as its values were."""
+    low, high = (min(max(bound, bounds[0]), bounds[1]) for bound in producer.clamp)
+    return replace(producer, output=output, clamp=(low, high))
