@@ -3,7 +3,7 @@
     python benchmarks/bench_search.py                              completes benchmarks/results/search.csv (hours)
     python benchmarks/bench_search.py --samplers gp,tpe --seeds 3  only these; several processes may share the file
     python benchmarks/bench_search.py --drop ars                   forgets a sampler's rows, after it was changed
-    python benchmarks/bench_search.py --table | --plot             what docs/benchmarks.md shows
+    python benchmarks/bench_search.py --table --plot               what docs/benchmarks.md shows
 
 Seeds are paired: every sampler gets the same initial design of 2 (d + 1) quasi-random points, through the same loop
 of an in-memory Optuna study. No sampler is told a problem's reference point. One row is added as each run ends.
@@ -189,7 +189,7 @@ def main() -> None:
     elif arguments.table or arguments.plot:
         import search_tables
 
-        search_tables.show(read_rows(RESULTS), picture=arguments.plot)
+        search_tables.show(read_rows(RESULTS), tables=arguments.table, picture=arguments.plot)
     else:
         use_fast_boxes()
         complete(arguments.problems.split(","), arguments.samplers.split(","), arguments.seeds)

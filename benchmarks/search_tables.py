@@ -63,14 +63,18 @@ def significance(gaps: Gaps, evaluation: int) -> dict[str, float]:
     return holm_corrected(tests)
 
 
-def show(rows: Sequence[Row], *, picture: bool) -> None:
-    """Print the tables, or draw the curves."""
+def show(rows: Sequence[Row], *, tables: bool, picture: bool) -> None:
+    """Print the tables, draw the curves."""
     kept = paired(rows)
-    seeds = {row["seed"] for row in kept}
     gaps = normalised_gaps(kept, problems())
     if picture:
         draw(gaps)
-        return
+    if tables:
+        _print_tables(kept, gaps)
+
+
+def _print_tables(kept: Sequence[Row], gaps: Gaps) -> None:
+    seeds = {row["seed"] for row in kept}
     ranks = mean_ranks(gaps, CHECKPOINTS[-1])
     samplers = sorted(ranks, key=lambda name: ranks[name])
     print(f"{len({row['problem'] for row in kept})} problems, seeds {', '.join(sorted(seeds, key=int))}\n")

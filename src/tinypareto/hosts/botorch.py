@@ -41,6 +41,10 @@ def optimize_acqf_ars(
 ) -> tuple[Tensor, Tensor]:
     """Return q points where the acquisition function is large, and its value there.
 
+    Stands in for `botorch.optim.optimize_acqf` with its arguments of the same names. What that has besides has no
+    counterpart: ``options`` are those of its gradient methods, ``sequential`` chooses the q points one after another,
+    which a caller can do by conditioning on each, and a linear or nonlinear constraint can be put into the function.
+
     Args:
         acq_function: Takes b x q x d and returns b values; larger is better.
         bounds: Lower and upper ends of each parameter, 2 x d, in the function's own units.

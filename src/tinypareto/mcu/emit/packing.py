@@ -1,8 +1,8 @@
 """Weights of matrix products in the order in which the kernels read them: kernels/multiply.h.
 
 Requires: symmetric int8 weights, channels first, so that a channel may be filled up with zeros.
-Ensures: each channel's weights are whole words, each two channels of a group lie word by word in turns; the products are
-    unchanged, since what was filled up is zero.
+Ensures: each channel's weights are whole words, each two channels of a group lie word by word in turns; the products
+    are unchanged, since what was filled up is zero.
 """
 
 import numpy as np
