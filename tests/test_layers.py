@@ -104,6 +104,7 @@ LAYERS = [
     "mcu.means",
     "mcu.reference",
     "mcu.passes.drop_dead",
+    "mcu.passes.cancel_transposes",
     "mcu.passes.fold_pads",
     "mcu.passes.fold_transposes",
     "mcu.passes.fuse_relu",

@@ -262,6 +262,11 @@ class Graph:
         """Return this graph with one more tensor."""
         return replace(self, tensors=self.tensors | {tensor.name: tensor})
 
+    def is_elementwise(self, operator: Operator) -> bool:
+        """Say whether each value of the output depends on the values at its own place alone, everywhere alike."""
+        shapes = {self.tensors[name].shape for name in (*operator.inputs, operator.output)}
+        return isinstance(operator, Add | Lookup | Mul | Relu | Sub) and len(shapes) == 1
+
     def _sample_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:
         if len(names) == 1:
             return self.tensors[names[0]].shape

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Add, Graph, Int8Array, Lookup, Mul, Operator, Relu, Sub
+from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Graph, Int8Array, Lookup, Operator
 from tinypareto.mcu.reference import run_reference
 
 EVERY_VALUE = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8).reshape(1, 1, 1, 256)
@@ -30,7 +30,7 @@ def fuse_lookup(graph: Graph) -> Graph:
             if isinstance(found := kept.get(name), Lookup) and readers[name] == 1
         }
         sources = {before[name].inputs[0] if name in before else name for name in operator.inputs}
-        if before and len(sources) == 1 and _is_elementwise(graph, operator):
+        if before and len(sources) == 1 and graph.is_elementwise(operator):
             (source,) = sources
             table = _table(graph, source, (*before.values(), operator))
             for name in before:
@@ -38,11 +38,6 @@ def fuse_lookup(graph: Graph) -> Graph:
             operator = Lookup(name=operator.name, inputs=(source,), output=operator.output, table=table)
         kept[operator.output] = operator
     return graph.with_operators(tuple(kept.values()))
-
-
-def _is_elementwise(graph: Graph, operator: Operator) -> bool:
-    shapes = {graph.tensors[name].shape for name in (*operator.inputs, operator.output)}
-    return isinstance(operator, Add | Lookup | Mul | Relu | Sub) and len(shapes) == 1
 
 
 def _table(graph: Graph, source: str, operators: tuple[Operator, ...]) -> Int8Array:
