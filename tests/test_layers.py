@@ -51,6 +51,7 @@ LAYERS = [
     "hosts.observations",
     "hosts.earlier",
     "hosts.suggestions",
+    "hosts.independent",
     "hosts.optuna_history",
     "hosts.optuna",
     "hosts.botorch",
