@@ -52,6 +52,7 @@ LAYERS = [
     "hosts.earlier",
     "hosts.suggestions",
     "hosts.independent",
+    "hosts.conditional",
     "hosts.optuna_history",
     "hosts.optuna",
     "hosts.botorch",

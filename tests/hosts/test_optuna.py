@@ -229,6 +229,44 @@ def test_trial_that_lacked_a_parameter_counts_as_if_it_was_in_the_middle():
     ]
 
 
+BRANCHES = {
+    "kind": CategoricalDistribution(["a", "b"]),
+    "n": IntDistribution(1, 5),
+}  # of a no n is asked: 6 points
+
+
+def of_branches(trial):
+    return trial.suggest_int("n", 1, 5) if trial.suggest_categorical("kind", ["a", "b"]) == "b" else 2.5
+
+
+def points_of_branches(sampler, count, *, pruned=False, enqueued=()):
+    study = optuna.create_study(sampler=sampler)
+    for parameters in enqueued:
+        study.enqueue_trial(parameters)
+    for _ in range(count):
+        trial = study.ask()
+        value = of_branches(trial)
+        study.tell(trial, state=TrialState.PRUNED) if pruned else study.tell(trial, value)
+    return [tuple(sorted(trial.params.items())) for trial in study.trials]
+
+
+@pytest.mark.parametrize("preset", ["default", "poster"])
+@pytest.mark.parametrize("search_space", [BRANCHES, None], ids=["given", "learnt"])
+@pytest.mark.parametrize("pruned", [False, True])
+def test_point_is_not_tried_again_with_another_value_of_what_it_does_not_ask_for(
+    preset, search_space, pruned
+):
+    for seed in range(3):
+        sampler = ARSSampler(seed=seed, preset=preset, search_space=search_space, n_startup_trials=3)
+        assert len(set(points_of_branches(sampler, 6, pruned=pruned))) == 6
+
+
+def test_enqueued_point_is_not_tried_again_with_another_value_of_what_it_does_not_ask_for():
+    for seed in range(3):
+        sampler = ARSSampler(seed=seed, search_space=BRANCHES, n_startup_trials=3)
+        assert len(set(points_of_branches(sampler, 6, enqueued=[{"kind": "a"}]))) == 6
+
+
 def test_widened_range_is_searched_and_what_lies_outside_a_narrowed_one_is_left_out():
     study = optuna.create_study(sampler=ARSSampler(seed=0, n_startup_trials=4))
     for low, high in ((0, 1), (0, 4), (2, 4)):
