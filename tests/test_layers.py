@@ -51,6 +51,8 @@ LAYERS = [
     "hosts.observations",
     "hosts.earlier",
     "hosts.suggestions",
+    "hosts.independent",
+    "hosts.conditional",
     "hosts.optuna_history",
     "hosts.optuna",
     "hosts.botorch",

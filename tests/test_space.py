@@ -52,6 +52,17 @@ def test_categories_are_told_from_numbers_parameter_by_parameter():
     assert [name for name, yes in zip(free, SPACE.categorical, strict=True) if yes] == ["flag", "kind"]
 
 
+def test_levels_and_columns_of_each_parameter():
+    space = Space({name: DISTRIBUTIONS[name] for name in ("fixed", "kind", "size", "stepped")})
+    assert [len(levels) for levels in space.levels(at_most=4)] == [3, 4, 4]
+    assert [len(levels) for levels in space.levels(at_most=2000)] == [3, 1024, 5]
+    point = np.concatenate([levels[1] for levels in space.levels(at_most=2)])
+    assert space.decode(point) == {"fixed": 3, "kind": "b", "size": 2, "stepped": 0.25}
+    assert space.columns_of(["kind", "stepped", "fixed"]).tolist() == [True, True, True, False, True]
+    with pytest.raises(SpaceError, match="give every float a step"):
+        SPACE.levels(at_most=2)
+
+
 def test_order_of_the_dict_does_not_matter():
     turned = Space(dict(reversed(DISTRIBUTIONS.items())))
     point = np.random.default_rng(2).random(SPACE.n_columns)

@@ -16,7 +16,7 @@ value, d columns, n points.
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -280,6 +280,26 @@ class Space:
             index, level = divmod(index, self._axes[i].n_levels or 1)
             parts.append(self._axes[i].columns_of_level(np.array([level]))[0])
         return np.concatenate(parts) if parts else np.empty(0)
+
+    def levels(self, *, at_most: int) -> list[Points]:
+        """Return, for each of the p free parameters, the columns of its first ``at_most`` values, one row each.
+
+        Raises:
+            SpaceError: If a parameter is continuous.
+        """
+        if self.n_points is None:
+            raise SpaceError(
+                "Only a space of grids and categories has levels, got one with a continuous parameter; "
+                "give every float a step."
+            )
+        axes = [self._axes[i] for i in self._free]
+        return [axis.columns_of_level(np.arange(min(axis.n_levels or 1, at_most))) for axis in axes]
+
+    def columns_of(self, names: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Return which of the d columns belong to parameters of these names."""
+        return np.array(
+            [axis.name in names for axis in self._axes for _ in range(axis.n_columns)], dtype=np.bool_
+        )
 
     def neighbours(self, point: Points) -> Points:
         """Return the points, q x d, that differ from one point, d, in one parameter that is not continuous."""

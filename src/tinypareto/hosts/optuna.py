@@ -25,8 +25,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import ConfigError
 from tinypareto.hosts.earlier import EarlierTask
+from tinypareto.hosts.independent import drawn_value
 from tinypareto.hosts.optuna_history import constraint_names, history_of, pending_points, signs_of, turned
-from tinypareto.hosts.suggestions import publish, published
+from tinypareto.hosts.suggestions import add_drawn, publish, published
 from tinypareto.search.config import SearchConfig
 from tinypareto.search.history import History, Suggestion
 from tinypareto.search.known import InputFunction, KnownFunction, KnownInput, KnownOutcomes
@@ -64,9 +65,9 @@ class PureSampler(BaseSampler):
     Args:
         suggest: From space, history, pending points, seed and trial number to a `Suggestion`.
         seed: Of everything random, at least 0. None draws a seed, which ``seed`` tells.
-        search_space: Parameters and distributions, if known beforehand; else those that completed trials
-            had, each as the newest trial had it. A trial that lacked some of them (conditional parameters)
-            counts as if they had been in the middle of their ranges.
+        search_space: Parameters and distributions, if known beforehand; else those that trials had, in whatever
+            state, each as the newest trial had it. A trial that lacked some of them (conditional parameters)
+            counts where they were suggested, or else in the middle of their ranges.
         reference_point: Is handed on, turned like the objectives, to a suggest function that takes one.
         known: Is handed on as `KnownOutcomes` to a suggest function that takes it, with ``known_constraints``.
         known_constraints: Functions of the parameters by a constraint's name.
@@ -116,11 +117,11 @@ class PureSampler(BaseSampler):
         """Do nothing: what is random depends on the trial's number, so copies never repeat each other."""
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the given space or, without one, every parameter of a completed trial."""
+        """Return the given space or, without one, every parameter of another trial, running and failed ones too."""
         if self.search_space is not None:
             return dict(self.search_space)
-        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        found = {name: kind for t in sorted(trials, key=_number) for name, kind in t.distributions.items()}
+        others = sorted(_others(study, trial), key=_number)
+        found = {name: kind for t in others for name, kind in t.distributions.items()}
         return {name: found[name] for name in sorted(found)}
 
     def sample_relative(
@@ -141,7 +142,7 @@ class PureSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: Mapping[str, BaseDistribution]
     ) -> Suggestion:
         space = Space(search_space)
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        others = _others(study, trial)
         signs = signs_of(study.directions)
         settings: dict[str, Any] = {}
         if self.reference_point is not None:
@@ -198,18 +199,23 @@ class PureSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Return a uniform value that depends on seed, trial number and parameter name alone."""
-        space = Space({param_name: param_distribution})
+        """Return a uniform value; of a discrete parameter one that the fewest trials took at the same others.
+
+        Beside that it depends on seed, trial number and parameter name alone.
+        """
         rng = np.random.default_rng([self.seed, trial.number, zlib.crc32(param_name.encode())])
-        return space.decode(space.from_shares(rng.random((1, space.n_free)))[0])[param_name]
+        with ONE_AT_A_TIME:
+            value = drawn_value(trial, _others(study, trial), param_name, param_distribution, rng)
+            add_drawn(study, trial, param_name, param_distribution.to_internal_repr(value))
+        return value
 
 
 class ARSSampler(PureSampler):
     """Multi-objective Bayesian optimisation whose acquisition is maximised by policies trained with ARS.
 
-    The first trials follow a Latin hypercube. Without ``search_space`` the sampler learns the space from
-    finished trials, so the very first one is random; with it the hypercube begins at trial 0. A parameter that no
-    finished trial had is drawn at random, and so is one whose range was changed if the suggestion lies outside.
+    The first trials follow a Latin hypercube. Without ``search_space`` the sampler learns the space from the other
+    trials, so the very first one is random; with it the hypercube begins at trial 0. A parameter that no other
+    trial had is drawn at random, and so is one whose range was changed if the suggestion lies outside.
 
     Args:
         seed: Of everything random, at least 0. Two studies with the same seed and the same objective get
@@ -304,6 +310,10 @@ def _objective(study: Study, name: str | int) -> int:
         f"({', '.join(names) or 'none; see study.set_metric_names'}) nor a number below {len(study.directions)}; "
         "constraints belong into known_constraints."
     )
+
+
+def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    return [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
 
 
 def _number(trial: FrozenTrial) -> int:

@@ -10,6 +10,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tinypareto.errors import ConfigError
+from tinypareto.hosts.conditional import unasked
 from tinypareto.hosts.observations import observations
 from tinypareto.hosts.suggestions import parameters_of
 from tinypareto.search.history import History
@@ -41,11 +42,12 @@ def history_of(
     """
     finished = [t for t in trials if t.state in FINISHED]
     middle = space.decode(np.full(space.n_columns, 0.5))
-    absent = {t.number: middle if t.state == TrialState.COMPLETE else {} for t in finished}
+    absent = {t.number: {} if t.state == TrialState.FAIL else middle for t in finished}
     given = [(t, {**absent[t.number], **parameters_of(t, search_space)}) for t in finished]
     usable = [(t, p) for t, p in given if space.contains(p)]
     failed = np.full(len(signs), np.nan)
     values = [signs * t.values if t.state == TrialState.COMPLETE else failed for t, _ in usable]
+    left_out = unasked(trials, search_space)
     violations = [[_violation(t.constraints, p, name, known) for name in constraints] for t, p in usable]
     on_way = [
         (t.number, seen) for t, _ in usable for seen in observations(t) if space.contains(seen.parameters)
@@ -65,6 +67,11 @@ def history_of(
         fidelities=np.array(
             [float(t.state != TrialState.PRUNED) for t, _ in usable] + [seen.fidelity for _, seen in on_way]
         ),
+        unasked=np.array(
+            [space.columns_of(left_out.get(t.number, ())) for t, _ in usable]
+            + [space.columns_of(()) for _ in on_way],
+            dtype=np.bool_,
+        ).reshape(len(usable) + len(on_way), space.n_columns),
     )
 
 

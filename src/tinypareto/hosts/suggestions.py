@@ -3,7 +3,7 @@
 Two of them are written (attributes.py):
 
     tinypareto:parameters     the whole vector, before the first of its parameters is stored, so that other workers see
-                              where this trial is heading
+                              where this trial is heading; then what was drawn beside it
     tinypareto:suggestion     why: origin, policy, path, prediction, reward (`read_suggestion`)
 """
 
@@ -66,6 +66,12 @@ def publish(
     internal = {name: search_space[name].to_internal_repr(v) for name, v in suggestion.parameters.items()}
     write_attribute(study, trial._trial_id, PARAMETERS_KEY, internal)
     write_attribute(study, trial._trial_id, SUGGESTION_KEY, _reasons(suggestion, signs))
+
+
+def add_drawn(study: Study, trial: FrozenTrial, name: str, internal: float) -> None:
+    """Add a parameter that was drawn by itself, as Optuna stores it, before Optuna does: other threads see it now."""
+    known = read_attribute(trial, PARAMETERS_KEY) or {}
+    write_attribute(study, trial._trial_id, PARAMETERS_KEY, {**known, name: internal})
 
 
 def _reasons(suggestion: Suggestion, signs: Matrix) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Points chosen without a model: the Latin hypercube, and points nobody has tried yet."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
@@ -30,9 +32,13 @@ def latin_hypercube(space: Space, size: int, seed: int, trial_number: int) -> Ma
 
 
 def seen_among(points: Matrix, seen: Matrix) -> npt.NDArray[np.bool_]:
-    """Return, for points q x d, which of them are among the points ``seen``, n x d."""
-    gaps = np.abs(points[:, None, :] - seen[None, :, :]).max(axis=2, initial=0.0)  # q x n
-    return np.asarray((gaps < SAME).any(axis=1))
+    """Return, for points q x d, which of them are among the points ``seen``, n x d.
+
+    NaN, of a parameter that was not asked for, is the same as anything.
+    """
+    gaps = np.abs(points[:, None, :] - seen[None, :, :])  # q x n x d
+    apart = np.any(gaps >= SAME, axis=2)
+    return np.asarray((~apart).any(axis=1))
 
 
 def unseen_point(space: Space, seen: Matrix, rng: np.random.Generator, *, otherwise: Matrix) -> Matrix:
@@ -45,6 +51,9 @@ def unseen_point(space: Space, seen: Matrix, rng: np.random.Generator, *, otherw
         return np.asarray(tries[new[0]])
     if space.n_points is None:
         return otherwise
+    if np.isnan(seen).any():
+        point = _unmatched_point(space, seen)
+        return otherwise if point is None else point
     # Of n + 1 different grid points at least one is new, unless the whole grid is known.
     first = int(rng.integers(min(space.n_points, 2**62)))
     for offset in range(min(len(seen) + 1, space.n_points)):
@@ -52,3 +61,33 @@ def unseen_point(space: Space, seen: Matrix, rng: np.random.Generator, *, otherw
         if not seen_among(point[None], seen)[0]:
             return point
     return otherwise
+
+
+def _unmatched_point(space: Space, seen: Matrix) -> Matrix | None:
+    """Return a point of a grid, d, that is not among ``seen``, n x d with NaN; None if all are.
+
+    A row of ``seen`` may stand for a large part of the grid, so that counting through the grid would take too long.
+    """
+    columns = [np.flatnonzero(space.groups == group) for group in range(space.n_free)]
+    # What decides whether others are asked for is asked for itself more often than they are.
+    order = np.argsort([np.isnan(seen[:, own]).any(axis=1).sum() for own in columns], kind="stable")
+    levels = space.levels(at_most=len(seen) + 1)
+    ordered = np.concatenate([columns[group] for group in order])
+    found = _unmatched_values([levels[group] for group in order], seen[:, ordered])
+    return None if found is None else found[np.argsort(ordered)]
+
+
+def _unmatched_values(levels: Sequence[Matrix], seen: Matrix) -> Matrix | None:
+    """Return one value's columns for each parameter, depth first; ``seen`` has the columns in the same order."""
+    if np.isnan(seen).all(axis=1).any():  # all that is left of a row is the same as anything
+        return None
+    if not levels:
+        return np.empty(0)
+    here, further = seen[:, : levels[0].shape[1]], seen[:, levels[0].shape[1] :]
+    named = np.unique(here[~np.isnan(here).any(axis=1)], axis=0)
+    unnamed = levels[0][~seen_among(levels[0], named)]
+    for value in np.concatenate([unnamed[:1], named]):  # all unnamed ones leave the same rows
+        rest = _unmatched_values(levels[1:], further[seen_among(here, value[None])])
+        if rest is not None:
+            return np.concatenate([value, rest])
+    return None

@@ -26,6 +26,8 @@ class History:
         values: Objective values, n x m, minimised; NaN where the evaluation failed.
         violations: Constraint violations, n x c, kept at <= 0; c may be 0.
         fidelities: Shares of the whole evaluation that were made, n, in [0, 1]; by default 1 for all.
+        unasked: Which coordinates, n x d, belong to parameters that the evaluation had no use for (conditional ones),
+            so that the same with other values there is the same point; by default none.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -33,6 +35,7 @@ class History:
     values: Matrix
     violations: Matrix
     fidelities: Matrix = field(default_factory=lambda: np.empty(0))
+    unasked: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), dtype=np.bool_))
 
     def __post_init__(self) -> None:
         shapes = [np.shape(a) for a in (self.numbers, self.points, self.values, self.violations)]
@@ -48,6 +51,13 @@ class History:
             raise ShapeError(
                 f"A history needs {n} fidelities in [0, 1], got {self.fidelities}; leave them out where every "
                 "evaluation is whole."
+            )
+        if np.shape(self.unasked) == (0, 0):
+            object.__setattr__(self, "unasked", np.zeros(shapes[1], dtype=np.bool_))
+        if np.shape(self.unasked) != shapes[1]:
+            raise ShapeError(
+                f"A history's unasked must be n x d like its points, {shapes[1]}, got {np.shape(self.unasked)}; "
+                "leave it out where every parameter was asked for."
             )
         if len(set(zip(self.numbers.tolist(), self.fidelities.tolist(), strict=True))) != n:
             raise ShapeError(
@@ -73,6 +83,7 @@ class History:
             values=self.values[order],
             violations=self.violations[order],
             fidelities=self.fidelities[order],
+            unasked=self.unasked[order],
         )
 
     def failed(self) -> "History":
@@ -80,8 +91,11 @@ class History:
         return self._sorted(~self._succeeded() & self.whole)
 
     def suggested(self) -> Matrix:
-        """Return the points that were evaluated because someone suggested them, not on the way of a trial."""
-        return np.asarray(self.points[self.whole | (self.fidelities == 0)])
+        """Return the points that were evaluated because someone suggested them, not on the way of a trial.
+
+        What an evaluation did not ask for is NaN.
+        """
+        return np.asarray(np.where(self.unasked, np.nan, self.points)[self.whole | (self.fidelities == 0)])
 
     @property
     def whole(self) -> npt.NDArray[np.bool_]:
