@@ -179,7 +179,7 @@ def test_a_dense_layer_behind_a_flattened_product_reads_it_as_it_lies(tmp_path):
     ]  # fmt: skip
     path = written_by_hand(tmp_path, middle, {**constants, **rounding}, dims=TOKENS)
     graph = is_exact(path, samples(TOKENS, count=4), tmp_path)
-    assert kinds(graph) == [Transpose, Convolution, Dense]  # the input alone comes channels first
+    assert kinds(graph) == [Convolution, Dense]
     assert steps_apart(path, samples(TOKENS)).max() <= 1
 
 

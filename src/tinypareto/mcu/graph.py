@@ -229,7 +229,8 @@ class Graph:
     """A network: its tensors by name, its operators in execution order, its inputs and outputs.
 
     ``input_dims`` and ``output_dims`` are the shapes that the model's file uses, one for each input and
-    output, without the batch axis: (C, H, W), (C, L) or (F,); empty means (C, H, W) for all.
+    output, without the batch axis: (C, H, W), (C, L) or (F,); empty means (C, H, W) for all. The inputs and outputs
+    in ``channels_last`` lie in the file's own order instead, (H, W, C) or (L, C).
     """
 
     name: str
@@ -239,6 +240,7 @@ class Graph:
     outputs: tuple[str, ...]
     input_dims: tuple[tuple[int, ...], ...] = ()
     output_dims: tuple[tuple[int, ...], ...] = ()
+    channels_last: frozenset[str] = frozenset()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from tinypareto.errors import UnsupportedModelError
+from tinypareto.mcu.file_order import in_file_order
 from tinypareto.mcu.fixed_point import folded_bias
 from tinypareto.mcu.graph import (
     INT8_MAX,
@@ -49,7 +50,8 @@ QUANTIZED_SUFFIX = "_QuantizeLinear_Input"  # what onnxruntime appends to a rena
 def read_onnx(path: str | Path) -> Graph:
     """Return the network that an int8 QDQ file holds.
 
-    Layouts turn from channels first to HWC, a series becomes an image of height 1, weights follow.
+    Layouts turn from channels first to HWC, a series becomes an image of height 1, weights follow. Inputs and outputs
+    that the network would transpose to or from channels last lie in the file's own order.
 
     Args:
         path: Written by ``onnxruntime.quantization.quantize_static`` with ``QuantFormat.QDQ``, or
@@ -62,7 +64,7 @@ def read_onnx(path: str | Path) -> Graph:
     model = open_onnx(Path(path))
     quantize_inputs_early(model.graph)
     sort_nodes(model.graph)  # a scale may be the output of a Constant
-    return _Reader(model).read()
+    return in_file_order(_Reader(model).read())
 
 
 class _Reader:

@@ -30,7 +30,7 @@ def quantize_input(graph: Graph, values: npt.ArrayLike | Mapping[str, npt.ArrayL
 
     Args:
         graph: As read from the file.
-        values: n x C x H x W, n x C x L or n x F, whichever the file takes; for a network with several
+        values: n x C x H x W, n x H x W x C, n x C x L or n x F, whichever the file takes; for a network with several
             inputs such an array by the name of each, and then n x bytes are returned. Rounded to the
             nearest step, halves to even, in float32: bit for bit what QuantizeLinear computes.
 
@@ -48,7 +48,7 @@ def quantize_input(graph: Graph, values: npt.ArrayLike | Mapping[str, npt.ArrayL
         )
     dims = graph.input_dims or _dims_of(graph, graph.inputs)
     parts = [
-        _quantized(graph.tensors[name], shape, by_name[name])
+        _quantized(graph.tensors[name], shape, by_name[name], channels_last=name in graph.channels_last)
         for name, shape in zip(graph.inputs, dims, strict=True)
     ]
     if len({len(part) for part in parts}) > 1:
@@ -61,7 +61,9 @@ def quantize_input(graph: Graph, values: npt.ArrayLike | Mapping[str, npt.ArrayL
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-def _quantized(tensor: Tensor, dims: tuple[int, ...], values: npt.ArrayLike) -> Int8Array:
+def _quantized(
+    tensor: Tensor, dims: tuple[int, ...], values: npt.ArrayLike, *, channels_last: bool
+) -> Int8Array:
     """Return one input, n x H x W x C.
 
     Raises:
@@ -77,7 +79,9 @@ def _quantized(tensor: Tensor, dims: tuple[int, ...], values: npt.ArrayLike) -> 
         )
     if not np.isfinite(array).all():
         raise DataError("Every input value must be finite, got nan or inf; clean the data first.")
-    hwc = array.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    hwc = array.reshape(-1, *tensor.shape)
+    if not channels_last:
+        hwc = array.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
     with np.errstate(over="ignore"):  # beyond float32 it saturates, as it should
         steps = np.rint(hwc / np.float32(tensor.scale)) + tensor.zero_point
     quantized: Int8Array = np.clip(steps, INT8_MIN, INT8_MAX).astype(np.int8)
@@ -105,8 +109,10 @@ def dequantize_outputs(graph: Graph, outputs: Int8Array) -> dict[str, Float32Arr
     for (name, quantized), file_dims in zip(parts.items(), dims, strict=True):
         tensor = graph.tensors[name]
         steps = (quantized.astype(np.int32) - tensor.zero_point) * np.float32(tensor.scale)
-        chw = steps.astype(np.float32).transpose(0, 3, 1, 2)
-        real[name] = chw.reshape(-1, *file_dims)
+        in_order = steps.astype(np.float32)
+        if name not in graph.channels_last:
+            in_order = in_order.transpose(0, 3, 1, 2)
+        real[name] = in_order.reshape(-1, *file_dims)
     return real
 
 

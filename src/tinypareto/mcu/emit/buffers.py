@@ -10,11 +10,15 @@ from tinypareto.mcu.memory import ArenaPlan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buffer:
-    """An input or output of the network; ``macro`` begins all its macros, ``offset`` is in the arena."""
+    """An input or output of the network; ``macro`` begins all its macros, ``offset`` is in the arena.
+
+    ``in_file_order`` says that its axes are those of the model's file, not height x width x channels.
+    """
 
     macro: str
     tensor: Tensor
     offset: int
+    in_file_order: bool
 
 
 def buffers(macro: str, graph: Graph, plan: ArenaPlan, names: Sequence[str]) -> list[Buffer]:
@@ -32,7 +36,12 @@ def buffers(macro: str, graph: Graph, plan: ArenaPlan, names: Sequence[str]) -> 
         ['MODEL_INPUT_GYRO', 'MODEL_INPUT_ACC']
     """
     return [
-        Buffer(macro=unique, tensor=graph.tensors[name], offset=plan.offsets[name])
+        Buffer(
+            macro=unique,
+            tensor=graph.tensors[name],
+            offset=plan.offsets[name],
+            in_file_order=name in graph.channels_last,
+        )
         for unique, name in zip(_macros(macro, names), names, strict=True)
     ]
 
