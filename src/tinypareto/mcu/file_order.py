@@ -20,15 +20,15 @@ def in_file_order(graph: Graph) -> Graph:
     Values in the file's layout give the same results. `Graph.channels_last` says which ones lie otherwise now.
     """
     ends = zip((*graph.inputs, *graph.outputs), (*graph.input_dims, *graph.output_dims), strict=True)
+    least = _moves(cancel_transposes(graph))
     for name, dims in ends:
-        least = _moves(cancel_transposes(graph))
         if least == 0:
             break
         if name in graph.inputs and name in graph.outputs:
             continue  # one tensor, two layouts
         turned = cancel_transposes(_turned(graph, name, dims))
         if _moves(turned) < least:
-            graph = replace(turned, channels_last=graph.channels_last | {name})
+            graph, least = replace(turned, channels_last=graph.channels_last | {name}), _moves(turned)
     return graph
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 
 from tinypareto.errors import UnsupportedModelError, reason
+from tinypareto.mcu.graph import FloatArray
 from tinypareto.mcu.onnx_values import Constant, Node, QuantizedConstant, Value, along_axis
 
 SMALLEST_STEP = 1e-20  # of an activation: below, it was calibrated on zeros
@@ -67,13 +68,11 @@ def dequantize(node: Node) -> Value:
 
 def quantize_constant(node: Node, values: Constant) -> Constant:
     """Return the integers that a QuantizeLinear makes of a constant; onnxruntime leaves weights to it on request."""
-    scale, zero_point = np.asarray(node.array(1), np.float32), node.array(2)
+    scale, zero_point = _weight_scale(node).astype(np.float32), node.array(2)
     axis = int(node.attributes.get("axis", 1))
-    limits = np.iinfo(zero_point.dtype) if zero_point.dtype.kind in "iu" else None
-    if limits is None or not (np.isfinite(scale) & (scale > 0)).all():
-        node.refuse(
-            "weight scales must be finite and above 0, with an integer zero point; calibrate the model again."
-        )
+    if zero_point.dtype.kind not in "iu":
+        node.refuse(f"its zero point must be an integer, not {zero_point.dtype}; calibrate the model again.")
+    limits = np.iinfo(zero_point.dtype)
     steps = np.rint(np.float32(values) / along_axis(node, scale, values.shape, axis))
     shifted = steps + along_axis(node, zero_point, values.shape, axis)
     return np.asarray(np.clip(shifted, limits.min, limits.max), zero_point.dtype)
@@ -83,9 +82,7 @@ def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Con
     """Return symmetric weights and biases as they are, other constants (bounds, factors, summands) as real numbers."""
     if values.dtype not in {np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.int32)}:
         node.refuse(f"weights must be int8 and biases int32, not {values.dtype}; use weight_type=QInt8.")
-    scale = np.asarray(node.array(1), np.float64)
-    if not (np.isfinite(scale) & (scale > 0)).all():
-        node.refuse("weight scales must be finite and above 0; calibrate the model again.")
+    scale = _weight_scale(node)
     zero_point = np.zeros((), np.int32) if node.input(2) is None else node.array(2).astype(np.int32)
     axis = int(node.attributes.get("axis", 1))
     is_number = values.ndim <= 1 and values.size == 1 and values.dtype != np.int32
@@ -93,3 +90,10 @@ def _quantized_constant(node: Node, values: Constant) -> QuantizedConstant | Con
         centred = values.astype(np.int32) - along_axis(node, zero_point, values.shape, axis)
         return np.asarray(centred * along_axis(node, scale, values.shape, axis), np.float32)
     return QuantizedConstant(values=values, scale=scale, axis=axis)
+
+
+def _weight_scale(node: Node) -> FloatArray:
+    scale = np.asarray(node.array(1), np.float64)
+    if not (np.isfinite(scale) & (scale > 0)).all():
+        node.refuse("weight scales must be finite and above 0; calibrate the model again.")
+    return scale

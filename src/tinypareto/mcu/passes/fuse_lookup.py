@@ -10,12 +10,11 @@ Ensures: no Lookup feeds only an elementwise operator whose other input, if it h
 from collections import Counter
 from dataclasses import replace
 
-import numpy as np
-
-from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Graph, Int8Array, Lookup, Operator
+from tinypareto.mcu.graph import Graph, Int8Array, Lookup, Operator
+from tinypareto.mcu.moves import IDENTITY
 from tinypareto.mcu.reference import run_reference
 
-EVERY_VALUE = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.int8).reshape(1, 1, 1, 256)
+EVERY_VALUE = IDENTITY.reshape(1, 1, 1, 256)
 
 
 def fuse_lookup(graph: Graph) -> Graph:

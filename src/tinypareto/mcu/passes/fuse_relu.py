@@ -10,9 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinypareto.mcu.graph import INT8_MAX, INT8_MIN, Graph, Lookup, Operator, Relu
-
-EVERY_VALUE = np.arange(INT8_MIN, INT8_MAX + 1)
+from tinypareto.mcu.graph import Graph, Lookup, Operator, Relu
+from tinypareto.mcu.moves import IDENTITY
 
 
 def fuse_relu(graph: Graph) -> Graph:
@@ -44,7 +43,7 @@ def _bounds(graph: Graph, operator: Operator) -> tuple[int, int] | None:
     if isinstance(operator, Lookup):
         written = np.clip(operator.table, low, high)
         bounds = int(written[0]), int(written[-1])
-        return bounds if np.array_equal(written, np.clip(EVERY_VALUE, *bounds)) else None
+        return bounds if np.array_equal(written, np.clip(IDENTITY, *bounds)) else None
     return None
 
 
